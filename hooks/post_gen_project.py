@@ -24,7 +24,8 @@ def select(root: Path) -> None:
     machinery = root / ".template"
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(machinery))
-    import selection  # noqa: PLC0415 - found only now that the folder is on the path
+    # Found only now that the folder is on the path.
+    import selection  # type: ignore[import-not-found]  # noqa: PLC0415
 
     manifest = json.loads((machinery / "manifest.json").read_text(encoding="utf-8"))
     answers = json.loads((machinery / "answers.json").read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ import re
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 # Jinja cannot include files in a hook, so the two tables below repeat cookiecutter.json and the
 # manifest. A test keeps them equal.
@@ -23,7 +24,7 @@ CHOICES = {
     "python_version": ["3.11", "3.12", "3.13"],
     "license": ["MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"],
 }
-REFUSED: list[dict] = []
+REFUSED: list[dict[str, Any]] = []
 
 TEXT_LIMITS = {
     "project_name": 80,
@@ -139,7 +140,7 @@ def choice_problems(name: str, value: object) -> list[str]:
     return [f"{name} cannot be {json.dumps(value)}. Choose one of: {', '.join(CHOICES[name])}."]
 
 
-def problems(answers: dict) -> list[str]:
+def problems(answers: dict[str, Any]) -> list[str]:
     """Everything that is wrong with the answers, in the order of the questions."""
     found = []
     for name in TEXT_LIMITS:
@@ -155,7 +156,7 @@ def problems(answers: dict) -> list[str]:
     return found
 
 
-def remove_nested_folders(slug: object, answers: dict) -> None:
+def remove_nested_folders(slug: object, answers: dict[str, Any]) -> None:
     """Remove the empty folders that a slug with path separators has created.
 
     The tool removes only the innermost folder itself, and `../a/b` would leave `a` behind.
@@ -175,7 +176,7 @@ def remove_nested_folders(slug: object, answers: dict) -> None:
 
 def main() -> int:
     """Print every problem and how to try again; returns the exit status."""
-    answers = json.loads({{cookiecutter | jsonify | tojson}})  # noqa: F821
+    answers = json.loads({{cookiecutter | jsonify | tojson}})  # type: ignore  # noqa: F821, PGH003
     found = problems(answers)
     if not found:
         return 0

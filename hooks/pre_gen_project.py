@@ -176,7 +176,7 @@ def remove_nested_folders(slug: object, answers: dict[str, Any]) -> None:
 
 def main() -> int:
     """Print every problem and how to try again; returns the exit status."""
-    answers = json.loads({{cookiecutter | jsonify | tojson}})  # type: ignore  # noqa: F821, PGH003
+    answers = json.loads({{cookiecutter | jsonify | tojson}})  # type: ignore  # noqa: F821
     found = problems(answers)
     if not found:
         return 0

@@ -1,0 +1,71 @@
+"""Feature engineering: the columns a model sees, the same at training and at serving.
+
+Nothing here is learned from data: whatever is (medians, scales, categories) lives in the fitted
+model, so that no statistic can leak from held-out rows and none can differ when serving.
+"""
+
+from typing import NamedTuple
+
+import narwhals as nw
+from narwhals.typing import FrameT
+
+from data_prep.transformation import transform, transformed_names
+from utils.config import Recipe
+
+MISSING_CATEGORY = "missing"
+
+
+class FeatureNames(NamedTuple):
+    """Names of the model's inputs, in the order the model expects."""
+
+    numeric: list[str]
+    categorical: list[str]
+
+
+def feature_names(recipe: Recipe) -> FeatureNames:
+    """Return the names of the model's inputs that ``recipe`` gives."""
+    return FeatureNames(
+        numeric=[
+            *(column.name for column in recipe.contract.with_role("numeric")),
+            *transformed_names(recipe.transformation),
+            *recipe.features.ratios,
+        ],
+        categorical=[column.name for column in recipe.contract.with_role("categorical")],
+    )
+
+
+def engineer(frame: FrameT, recipe: Recipe) -> FrameT:
+    """Add the declared combinations of columns and bring every input into its final type.
+
+    Args:
+        frame: the transformed table.
+        recipe: contract and declared features.
+
+    Returns:
+        Identifiers and timestamps, numeric inputs as 64-bit floats (missing stays missing),
+        categorical inputs as text (missing is the category ``missing``), and the target if the
+        table has it. A ratio is missing where its denominator is 0.
+    """
+    names = feature_names(recipe)
+    ratios = [
+        nw.when(nw.col(ratio.denominator) != 0)
+        .then(
+            nw.col(ratio.numerator).cast(nw.Float64) / nw.col(ratio.denominator).cast(nw.Float64)
+        )
+        .otherwise(nw.lit(None))
+        .alias(name)
+        for name, ratio in recipe.features.ratios.items()
+    ]
+    combined = frame.with_columns(*ratios) if ratios else frame
+    present = set(combined.collect_schema().names())
+    return combined.select(
+        *(column.name for column in recipe.contract.with_role("identifier", "timestamp")),
+        *(nw.col(name).cast(nw.Float64) for name in names.numeric),
+        *(nw.col(name).fill_null(MISSING_CATEGORY) for name in names.categorical),
+        *(column.name for column in recipe.contract.with_role("target") if column.name in present),
+    )
+
+
+def derive(frame: FrameT, recipe: Recipe) -> FrameT:
+    """Turn standardised records into model inputs: transformation, then engineering."""
+    return engineer(transform(frame, recipe.transformation), recipe)

@@ -1,0 +1,59 @@
+"""Transformation: durations, parts of the calendar and logarithms of single columns."""
+
+import narwhals as nw
+from narwhals.typing import FrameT
+
+from utils.config import Transformation
+
+MINUTES_PER_DAY = 1440
+
+
+def transformed_names(transformation: Transformation) -> list[str]:
+    """Return the names of the columns that ``transform`` adds, in their order."""
+    return [
+        *transformation.elapsed_days,
+        *(f"{name}_{part}" for name, parts in transformation.calendar.items() for part in parts),
+        *(f"log_{name}" for name in transformation.logarithm),
+    ]
+
+
+def _calendar_part(name: str, part: str) -> nw.Expr:
+    timestamp = nw.col(name).dt
+    value = {"hour": timestamp.hour, "weekday": timestamp.weekday, "month": timestamp.month}[part]()
+    return value.cast(nw.Float64).alias(f"{name}_{part}")
+
+
+def transform(frame: FrameT, transformation: Transformation) -> FrameT:
+    """Add the declared single-column derivations.
+
+    Durations are in days with a resolution of one minute; weekdays count from Monday = 1;
+    ``log_x`` is log(1 + x), missing where x is negative.
+
+    Args:
+        frame: the standardised table.
+        transformation: what to derive.
+
+    Returns:
+        The same rows with the columns of ``transformed_names`` added, all 64-bit floats.
+    """
+    durations = [
+        ((nw.col(interval.end) - nw.col(interval.start)).dt.total_minutes() / MINUTES_PER_DAY)
+        .cast(nw.Float64)
+        .alias(name)
+        for name, interval in transformation.elapsed_days.items()
+    ]
+    parts = [
+        _calendar_part(name, part)
+        for name, parts in transformation.calendar.items()
+        for part in parts
+    ]
+    logarithms = [
+        nw.when(nw.col(name) >= 0)
+        .then((nw.col(name).cast(nw.Float64) + 1).log())
+        .otherwise(nw.lit(None))
+        .cast(nw.Float64)
+        .alias(f"log_{name}")
+        for name in transformation.logarithm
+    ]
+    derived = frame.with_columns(*durations, *parts) if durations or parts else frame
+    return derived.with_columns(*logarithms) if logarithms else derived

@@ -1,0 +1,1 @@
+"""Notebooks that walk through each step on this project's own data."""

@@ -1,0 +1,1 @@
+"""Serving and monitoring of the exported model."""

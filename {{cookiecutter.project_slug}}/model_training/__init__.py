@@ -1,0 +1,1 @@
+"""From the feature table to an exported, verified model."""

@@ -1,0 +1,70 @@
+"""The competing classifiers, from a naive baseline to boosted trees."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from utils.config import ProjectError
+
+
+class Candidate(NamedTuple):
+    """An estimator and how its numeric inputs have to be prepared."""
+
+    estimator: BaseEstimator
+    impute: bool
+    scale: bool
+
+
+def candidates(
+    settings: Mapping[str, Mapping[str, float | int | str | None]], metric: str, seed: int
+) -> dict[str, Candidate]:
+    """Build the candidates named in ``params.yaml``.
+
+    Args:
+        settings: per candidate the hyperparameters of its scikit-learn class.
+        metric: the metric the winner is chosen by; the baseline predicts the base rate, which is
+            the best constant for every one of them.
+        seed: makes fitting repeatable.
+
+    Raises:
+        ProjectError: a candidate is unknown or does not take one of its hyperparameters.
+    """
+    del metric
+    known: dict[str, tuple[type[BaseEstimator], dict[str, Any], bool, bool]] = {
+        "baseline": (DummyClassifier, {"strategy": "prior"}, True, False),
+        "logistic_regression": (LogisticRegression, {"random_state": seed}, True, True),
+        "random_forest": (RandomForestClassifier, {"random_state": seed, "n_jobs": -1}, True, False),
+        "hist_gradient_boosting": (
+            HistGradientBoostingClassifier,
+            {"random_state": seed},
+            False,
+            False,
+        ),
+    }
+    chosen = {}
+    for name, hyperparameters in settings.items():
+        if name not in known:
+            raise ProjectError(
+                f"selection.candidates names {name!r} in params.yaml; known are {', '.join(known)}."
+            )
+        kind, fixed, impute, scale = known[name]
+        try:
+            estimator = kind(**fixed, **hyperparameters)
+        except TypeError as error:
+            raise ProjectError(f"selection.candidates.{name} in params.yaml: {error}.") from error
+        chosen[name] = Candidate(estimator, impute, scale)
+    return chosen
+
+
+def scores(model: Pipeline, inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return the predicted probability of the target being 1, shape (n,)."""
+    probabilities: npt.NDArray[np.float64] = model.predict_proba(inputs)[:, 1]
+    return probabilities

@@ -1,0 +1,70 @@
+"""The competing regressors, from a naive baseline to boosted trees."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline
+
+from utils.config import ProjectError
+
+
+class Candidate(NamedTuple):
+    """An estimator and how its numeric inputs have to be prepared."""
+
+    estimator: BaseEstimator
+    impute: bool
+    scale: bool
+
+
+def candidates(
+    settings: Mapping[str, Mapping[str, float | int | str | None]], metric: str, seed: int
+) -> dict[str, Candidate]:
+    """Build the candidates named in ``params.yaml``.
+
+    Args:
+        settings: per candidate the hyperparameters of its scikit-learn class.
+        metric: the metric the winner is chosen by; the baseline is the best constant for it, the
+            mean for squared errors and the median otherwise.
+        seed: makes fitting repeatable.
+
+    Raises:
+        ProjectError: a candidate is unknown or does not take one of its hyperparameters.
+    """
+    constant = "mean" if metric == "root_mean_squared_error" else "median"
+    known: dict[str, tuple[type[BaseEstimator], dict[str, Any], bool, bool]] = {
+        "baseline": (DummyRegressor, {"strategy": constant}, True, False),
+        "ridge": (Ridge, {"random_state": seed}, True, True),
+        "random_forest": (RandomForestRegressor, {"random_state": seed, "n_jobs": -1}, True, False),
+        "hist_gradient_boosting": (
+            HistGradientBoostingRegressor,
+            {"random_state": seed},
+            False,
+            False,
+        ),
+    }
+    chosen = {}
+    for name, hyperparameters in settings.items():
+        if name not in known:
+            raise ProjectError(
+                f"selection.candidates names {name!r} in params.yaml; known are {', '.join(known)}."
+            )
+        kind, fixed, impute, scale = known[name]
+        try:
+            estimator = kind(**fixed, **hyperparameters)
+        except TypeError as error:
+            raise ProjectError(f"selection.candidates.{name} in params.yaml: {error}.") from error
+        chosen[name] = Candidate(estimator, impute, scale)
+    return chosen
+
+
+def scores(model: Pipeline, inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return the predictions in the unit of the target, shape (n,)."""
+    predictions: npt.NDArray[np.float64] = model.predict(inputs)
+    return predictions

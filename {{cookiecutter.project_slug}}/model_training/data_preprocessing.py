@@ -1,0 +1,124 @@
+"""Preprocessing for training: the held-out split and the encoders, both from the contract.
+
+Usage: ``python -m model_training.data_preprocessing`` writes the training and test rows, and the
+held-out records as a caller would send them.
+"""
+
+import logging
+from pathlib import Path
+
+import narwhals as nw
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from data_prep.feature_engineering import MISSING_CATEGORY, FeatureNames
+from data_prep.pipeline import CLEAN, FEATURES
+from data_prep.storage import Frame, read_parquet, write_parquet
+from utils.config import Contract, ProjectError, Split, load_contract, load_params
+from utils.logging import run
+
+TRAIN = Path("data/train.parquet")
+TEST = Path("data/test.parquet")
+RECENT = Path("data/recent.parquet")
+
+log = logging.getLogger(__name__)
+
+
+def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Frame]:
+    """Hold out rows for the final evaluation.
+
+    Args:
+        frame: one row per identifier.
+        contract: names the timestamp and identifier columns.
+        settings: ``time`` holds out the newest rows, as if the model had been trained before
+            they arrived; ``random`` draws them with ``seed``.
+
+    Returns:
+        Training rows and held-out rows; training rows are ordered by time for ``time``.
+
+    Raises:
+        ProjectError: one of the two parts would be empty.
+    """
+    rows = frame.shape[0]
+    held_out = round(rows * settings.test_share)
+    if held_out == 0 or held_out == rows:
+        raise ProjectError(
+            f"split.test_share {settings.test_share} of {rows} rows leaves one part empty. "
+            "Provide more rows or change the share in params.yaml."
+        )
+    if settings.method == "time":
+        timestamp = contract.with_role("timestamp")[0].name
+        ordered = frame.sort(timestamp, *contract.identifiers)
+        return ordered.head(rows - held_out), ordered.tail(held_out)
+    drawn = np.random.default_rng(settings.seed).permutation(rows)
+    return frame[np.sort(drawn[held_out:])], frame[np.sort(drawn[:held_out])]
+
+
+def model_inputs(frame: Frame, names: FeatureNames) -> pd.DataFrame:
+    """Return the inputs of the model, shape (n, features): floats (NaN for missing), then text."""
+    table = frame.select(*names.numeric, *names.categorical).to_arrow()
+    numeric = {name: table[name].to_numpy().astype(np.float64) for name in names.numeric}
+    categorical = {
+        name: np.array(table[name].to_pylist(), dtype=object) for name in names.categorical
+    }
+    return pd.DataFrame({**numeric, **categorical})
+
+
+def target(frame: Frame, contract: Contract) -> npt.NDArray[np.float64]:
+    """Return the target, shape (n,)."""
+    values: npt.NDArray[np.float64] = frame.to_arrow()[contract.target.name].to_numpy()
+    return values.astype(np.float64)
+
+
+def encoder(
+    names: FeatureNames, contract: Contract, *, impute: bool, scale: bool
+) -> ColumnTransformer:
+    """Build the unfitted encoder: numbers imputed and scaled if asked, categories one-hot.
+
+    Args:
+        names: the model's inputs.
+        contract: the allowed categories; a category it doesn't list is learned from the data.
+        impute: replace missing numbers by the median of the training rows.
+        scale: bring numbers to mean 0 and variance 1; trees need no scaling.
+    """
+    allowed = {column.name: column.allowed for column in contract.with_role("categorical")}
+    categories: str | list[npt.NDArray[np.object_]] = [
+        np.array([*map(str, allowed[name]), MISSING_CATEGORY], dtype=object)
+        for name in names.categorical
+    ]
+    if not all(allowed[name] for name in names.categorical):
+        categories = "auto"
+    steps = [
+        *([("impute", SimpleImputer(strategy="median", keep_empty_features=True))] * impute),
+        *([("scale", StandardScaler())] * scale),
+    ]
+    one_hot = OneHotEncoder(categories=categories, handle_unknown="ignore", sparse_output=False)
+    return ColumnTransformer(
+        [
+            ("numeric", Pipeline(steps) if steps else "passthrough", names.numeric),
+            ("categorical", one_hot, names.categorical),
+        ]
+    )
+
+
+def main() -> None:
+    """Split the features and keep the held-out records in the form a caller sends them."""
+    params, contract = load_params(), load_contract()
+    train, test = split(read_parquet(FEATURES), contract, params.split)
+    write_parquet(train, TRAIN)
+    write_parquet(test, TEST)
+    records = read_parquet(CLEAN).join(
+        test.select(contract.identifiers), on=contract.identifiers, how="semi"
+    )
+    inputs = [nw.col(column.name) for column in contract.inputs]
+    write_parquet(records.sort(contract.identifiers).select(inputs), RECENT)
+    log.info("split", extra={"train_rows": train.shape[0], "test_rows": test.shape[0]})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,247 @@
+"""Evaluation on the held-out rows: metrics with confidence intervals, baseline and segments.
+
+Usage: ``python -m model_training.model_evaluation``.
+"""
+
+import logging
+from pathlib import Path
+
+import msgspec
+import narwhals as nw
+import numpy as np
+import numpy.typing as npt
+import skops.io
+from sklearn.pipeline import Pipeline
+
+from data_prep.feature_engineering import feature_names
+from data_prep.storage import Frame, read_parquet, write_parquet
+from data_viz.performance_plots import performance_figures
+from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
+from model_training.candidates import candidates, scores
+from model_training.data_preprocessing import TEST, TRAIN, model_inputs, target
+from model_training.model_selection import BASELINE, REPORT, SELECTED, Selection, pipeline
+from utils.config import (
+    Contract,
+    Evaluation,
+    ProjectError,
+    convert,
+    load_contract,
+    load_params,
+    recipe,
+)
+from utils.files import read_json, write_json
+from utils.logging import run
+from utils.metrics import METRICS, Metric, Value, decision_summary, load_value
+
+PREDICTIONS = Path("data/test_predictions.parquet")
+FIGURES = Path("reports/figures/performance")
+EVALUATION = Path("reports/evaluation.json")
+SUMMARY = Path("reports/metrics.json")
+
+Array = npt.NDArray[np.float64]
+
+log = logging.getLogger(__name__)
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """A number measured on the held-out rows with its bootstrap confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class MetricResult(msgspec.Struct, frozen=True):
+    """One metric of the model and of the naive baseline on the same rows."""
+
+    name: str
+    label: str
+    unit: str
+    greater_is_better: bool
+    model: Estimate
+    baseline: Estimate
+    improvement: Estimate
+
+    @property
+    def beats_baseline(self) -> bool:
+        """Whether the interval of the improvement lies above 0."""
+        return self.improvement.low > 0
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """The chosen metric on the rows that share one category."""
+
+    column: str
+    category: str
+    rows: int
+    mean_outcome: float
+    mean_score: float
+    metric: float | None
+
+
+class EvaluationReport(msgspec.Struct, frozen=True):
+    """Everything measured on the held-out rows."""
+
+    model: str
+    rows: int
+    confidence: float
+    metrics: list[MetricResult]
+    decision: dict[str, float]
+    segments: list[Segment]
+
+
+def load_model(path: Path) -> Pipeline:
+    """Load a model saved by selection; only scikit-learn and NumPy types are accepted.
+
+    Raises:
+        ProjectError: the file is missing or holds any other type.
+    """
+    if not path.is_file():
+        raise ProjectError(f"{path} was not found. `make run` writes it.")
+    unknown = skops.io.get_untrusted_types(file=path)
+    foreign = [name for name in unknown if not name.startswith(("sklearn.", "numpy."))]
+    if foreign:
+        raise ProjectError(f"{path} holds types that are not trusted: {', '.join(foreign)}.")
+    return skops.io.load(path, trusted=unknown)
+
+
+def bootstrap(
+    metric: Metric, value: Value, data: tuple[Array, Array, Array], settings: Evaluation, seed: int
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Estimate a metric of the model, of the baseline and the improvement between them.
+
+    Rows are drawn with replacement, the same for model and baseline, and the percentile interval
+    is taken. Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+
+    Args:
+        metric: the metric.
+        value: what each decision or error is worth.
+        data: outcome, scores of the model and scores of the baseline, each of shape (n,).
+        settings: number of resamples and confidence.
+        seed: makes the intervals repeatable.
+
+    Returns:
+        Model, baseline and improvement; a positive improvement means the model is better.
+    """
+    outcome, model, baseline = data
+    sign = 1.0 if metric.greater_is_better else -1.0
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(settings.bootstrap_samples):
+        rows = generator.integers(0, outcome.size, outcome.size)
+        drawn.append(
+            (
+                metric.function(outcome[rows], model[rows], value),
+                metric.function(outcome[rows], baseline[rows], value),
+            )
+        )
+    resampled = np.array(drawn)
+    exact = np.array(
+        [metric.function(outcome, model, value), metric.function(outcome, baseline, value)]
+    )
+    tail = (1 - settings.confidence) / 2
+
+    def estimate(point: float, samples: Array) -> Estimate:
+        low, high = np.nanquantile(samples, [tail, 1 - tail])
+        return Estimate(float(point), float(low), float(high))
+
+    return (
+        estimate(exact[0], resampled[:, 0]),
+        estimate(exact[1], resampled[:, 1]),
+        estimate(
+            sign * (exact[0] - exact[1]) + 0.0, sign * (resampled[:, 0] - resampled[:, 1]) + 0.0
+        ),
+    )
+
+
+def segment_results(
+    frame: Frame, data: tuple[Array, Array], columns: tuple[str, ...], metric: Metric, value: Value
+) -> list[Segment]:
+    """Measure the chosen metric for every category of ``columns``, largest segments first."""
+    outcome, predicted = data
+    results = []
+    for column in columns:
+        categories = np.array(frame[column].to_list(), dtype=object)
+        found = []
+        for category in np.unique(categories.astype(str)):
+            rows = categories == category
+            measured = metric.function(outcome[rows], predicted[rows], value)
+            found.append(
+                Segment(
+                    column=column,
+                    category=str(category),
+                    rows=int(rows.sum()),
+                    mean_outcome=float(outcome[rows].mean()),
+                    mean_score=float(predicted[rows].mean()),
+                    metric=float(measured) if np.isfinite(measured) else None,
+                )
+            )
+        results.extend(sorted(found, key=lambda segment: -segment.rows))
+    return results
+
+
+def _baseline_scores(train: Frame, test: Frame, contract: Contract) -> Array:
+    params = load_params()
+    names = feature_names(recipe(params, contract))
+    competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
+    model = pipeline(competing[BASELINE], names, contract)
+    model.fit(model_inputs(train, names), target(train, contract))
+    return scores(model, model_inputs(test, names))
+
+
+def main() -> None:
+    """Measure the selected model once on rows that no earlier step has used."""
+    params, contract = load_params(), load_contract()
+    selection = convert(read_json(REPORT), Selection, str(REPORT))
+    value = load_value(params.value)
+    train, test = read_parquet(TRAIN), read_parquet(TEST)
+    names = feature_names(recipe(params, contract))
+    outcome = target(test, contract)
+    predicted = scores(load_model(SELECTED), model_inputs(test, names))
+    data = (outcome, predicted, _baseline_scores(train, test, contract))
+    results = [
+        MetricResult(
+            name,
+            metric.label,
+            metric.unit,
+            metric.greater_is_better,
+            *bootstrap(metric, value, data, params.evaluation, params.split.seed),
+        )
+        for name, metric in METRICS.items()
+    ]
+    report = EvaluationReport(
+        model=selection.winner,
+        rows=outcome.size,
+        confidence=params.evaluation.confidence,
+        metrics=results,
+        decision={
+            **selection.decision,
+            **decision_summary(outcome, predicted, selection.decision),
+        },
+        segments=segment_results(
+            test, data[:2], params.evaluation.segments, METRICS[selection.metric], value
+        ),
+    )
+    keys = test.select(*contract.identifiers, contract.target.name)
+    score = nw.new_series("score", predicted, nw.Float64, backend=keys.implementation)
+    write_parquet(keys.with_columns(score), PREDICTIONS)
+    write_json(EVALUATION, report)
+    write_json(SUMMARY, {result.name: result.model.value for result in results})
+    chosen_metric = METRICS[selection.metric]
+    curve = [(point.rows, point.train, point.validation) for point in selection.learning_curve]
+    save_figures(
+        {
+            **performance_figures(outcome, predicted, selection.decision, contract.target),
+            "candidates": candidates_figure(selection.candidates, chosen_metric.label),
+            "learning_curve": learning_curve_figure(curve, chosen_metric.label),
+        },
+        FIGURES,
+    )
+    chosen = next(result for result in results if result.name == selection.metric)
+    if not chosen.beats_baseline:
+        log.warning("the model does not beat the naive baseline", extra={"metric": chosen.name})
+    log.info("evaluated", extra={chosen.name: chosen.model.value, "rows": report.rows})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,325 @@
+"""Export: the selected model as a verified, immutable scorer.
+
+Usage: ``python -m model_training.model_export``. The exported graph has to agree with the fitted
+model on every row tried, within ``TOLERANCE``, or nothing is published.
+"""
+
+import hashlib
+import logging
+import subprocess
+from importlib.metadata import version as library_version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import polars as pl
+import skops.io
+from sklearn.pipeline import Pipeline
+
+from data_prep.feature_engineering import FeatureNames, feature_names
+from data_prep.pipeline import CLEAN
+from data_prep.retrieval import Retrieval
+from data_prep.storage import read_parquet
+from model_deployment.artefact import (
+    GRAPH,
+    METADATA,
+    MODELS,
+    REFERENCE,
+    DataVersion,
+    Metadata,
+    Scorer,
+    load_artefact,
+    open_graph,
+    publish,
+)
+from model_deployment.postprocessing import predictions
+from model_deployment.preprocessing import model_inputs as serving_inputs
+from model_deployment.preprocessing import standardise_records
+from model_training.candidates import scores
+from model_training.data_preprocessing import RECENT, TEST, TRAIN, model_inputs
+from model_training.model_evaluation import EVALUATION, EvaluationReport, load_model
+from model_training.model_selection import OUT_OF_FOLD, SELECTED, Selection
+from model_training.model_selection import REPORT as SELECTION
+from model_training.onnx_graph import build_graph
+from utils.config import (
+    SCHEMA_PATH,
+    ProjectError,
+    Recipe,
+    convert,
+    load_contract,
+    load_params,
+    recipe,
+)
+from utils.files import read_json, sha256, write_json, write_text
+from utils.logging import run
+
+TOLERANCE = 1e-6
+GENERATED_ROWS = 10_000
+REFERENCE_ROWS = 5_000
+EXPORT_REPORT = Path("reports/export.json")
+CARD = "MODEL_CARD.md"
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "onnx", "onnxruntime", "polars", "narwhals")
+
+log = logging.getLogger(__name__)
+
+
+def thresholds(model: Pipeline, inputs: int) -> list[npt.NDArray[np.float64]]:
+    """Return, per numeric input, the values at which a tree of the model splits."""
+    estimator = model.named_steps["estimate"]
+    pairs: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
+    for (predictor,) in getattr(estimator, "_predictors", []):
+        inner = predictor.nodes[predictor.nodes["is_leaf"] == 0]
+        pairs.append((inner["feature_idx"].astype(np.int64), inner["num_threshold"]))
+    pairs += [(tree.tree_.feature, tree.tree_.threshold) for tree in getattr(estimator, "estimators_", [])]
+    return [
+        np.unique(np.concatenate([values[where == position] for where, values in pairs]))
+        if pairs
+        else np.array([])
+        for position in range(inputs)
+    ]
+
+
+def generated_inputs(
+    model: Pipeline, seen: pd.DataFrame, names: FeatureNames, rows: int, seed: int
+) -> pd.DataFrame:
+    """Make inputs at which an inexact conversion would show.
+
+    Numbers are drawn from the seen values, from a range ten times as wide, from the trees'
+    thresholds and their neighbouring floats, and from missing; categories from the seen ones and
+    from one that no training row has.
+
+    Returns:
+        Table of shape (rows, inputs).
+    """
+    generator = np.random.default_rng(seed)
+    at_split = thresholds(model, len(names.numeric))
+    columns: dict[str, npt.NDArray[np.float64] | npt.NDArray[np.object_]] = {}
+    for position, name in enumerate(names.numeric):
+        known = seen[name].to_numpy()
+        known = known[np.isfinite(known)]
+        known = known if known.size else np.zeros(1)
+        centre, width = float(np.median(known)), float(np.ptp(known)) + 1.0
+        splits = at_split[position] if at_split[position].size else known
+        near = np.concatenate([splits, np.nextafter(splits, np.inf), np.nextafter(splits, -np.inf)])
+        drawn = np.stack(
+            [
+                generator.choice(known, rows),
+                generator.uniform(centre - 10 * width, centre + 10 * width, rows),
+                generator.choice(near, rows),
+                np.full(rows, np.nan),
+            ]
+        )
+        kind = generator.choice(4, size=rows, p=[0.4, 0.2, 0.3, 0.1])
+        columns[name] = drawn[kind, np.arange(rows)]
+    for name in names.categorical:
+        known_categories = np.array([*seen[name].unique(), "never seen"], dtype=object)
+        columns[name] = generator.choice(known_categories, rows)
+    return pd.DataFrame(columns)
+
+
+def largest_difference(
+    expected: npt.NDArray[np.float64], served: npt.NDArray[np.float64]
+) -> float:
+    """Return the largest difference, relative to the expected value where that is above 1."""
+    return float(np.max(np.abs(expected - served) / np.maximum(1.0, np.abs(expected))))
+
+
+def _score(scorer: Scorer, inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
+    names = scorer.names
+    return scorer.score(
+        inputs[names.numeric].to_numpy(dtype=np.float64),
+        inputs[names.categorical].to_numpy(dtype=object),
+    )
+
+
+def check_parity(
+    model: Pipeline, scorer: Scorer, tables: dict[str, pd.DataFrame]
+) -> float:
+    """Compare the exported graph with the fitted model.
+
+    Args:
+        model: the fitted model.
+        scorer: the exported one.
+        tables: inputs by a name for error messages.
+
+    Returns:
+        The largest difference found.
+
+    Raises:
+        ProjectError: a table has a difference above ``TOLERANCE``.
+    """
+    differences = {
+        name: largest_difference(scores(model, inputs), _score(scorer, inputs))
+        for name, inputs in tables.items()
+    }
+    for name, difference in differences.items():
+        if not difference <= TOLERANCE:
+            raise ProjectError(
+                f"The exported model differs from the trained one by {difference:.3g} on {name}, "
+                f"more than {TOLERANCE:g}. Nothing was published; the live model is unchanged."
+            )
+    return max(differences.values())
+
+
+def check_serving(scorer: Scorer, recipe: Recipe) -> float:
+    """Compare the serving path, from records to scores, with the training features.
+
+    Returns:
+        The largest difference found.
+
+    Raises:
+        ProjectError: the difference is above ``TOLERANCE``.
+    """
+    keys = recipe.contract.identifiers
+    trained = read_parquet(TEST).sort(keys)
+    records = pl.read_parquet(RECENT)
+    inputs = serving_inputs(standardise_records(records, recipe), recipe)
+    served = scorer.score(inputs.numeric, inputs.categorical)
+    expected = _score(scorer, model_inputs(trained, scorer.names))
+    difference = largest_difference(expected, served)
+    if not difference <= TOLERANCE:
+        raise ProjectError(
+            f"Serving prepares records differently from training: scores differ by {difference:.3g}."
+        )
+    return difference
+
+
+def git_commit() -> str:
+    """Return the commit the model was made at, or an empty text before the first commit."""
+    command = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+
+
+def write_reference(path: Path, decision: dict[str, float]) -> None:
+    """Write what monitoring compares with: training records and their out-of-fold predictions.
+
+    Predictions of rows a model was fitted on are too sure of themselves, so only out-of-fold ones
+    are comparable with those of new records.
+    """
+    unseen = pl.read_parquet(OUT_OF_FOLD)
+    keys = [name for name in unseen.columns if name != "score"]
+    sample = unseen.sort(keys).gather_every(max(1, -(-unseen.height // REFERENCE_ROWS)))
+    records = sample.join(pl.read_parquet(CLEAN), on=keys, how="left", maintain_order="left")
+    answer = predictions(records["score"].to_numpy(), decision)
+    columns = [pl.Series(name, values) for name, values in answer.items()]
+    records.drop("score").with_columns(columns).write_parquet(path)
+
+
+def model_card(metadata: Metadata, report: EvaluationReport) -> str:
+    """Write the model card: what the model is for, how good it is, and where it comes from.
+
+    Source of the format: Mitchell et al. (2019), Model Cards for Model Reporting.
+    """
+    rows = "\n".join(
+        f"| {item.label} | {item.model.value:.4g} | {item.model.low:.4g} to {item.model.high:.4g} "
+        f"| {item.baseline.value:.4g} |"
+        for item in report.metrics
+    )
+    segments = "\n".join(
+        f"| {item.column} = {item.category} | {item.rows} "
+        f"| {'not defined' if item.metric is None else format(item.metric, '.4g')} |"
+        for item in report.segments
+    )
+    return f"""# Model card: {metadata.project.name}, version {metadata.version}
+
+## Purpose
+{metadata.project.description}
+
+- Input: {metadata.project.model_input}
+- Output: {metadata.project.model_output}
+- Estimator: {metadata.estimator}
+
+## Performance on {report.rows} held-out rows
+Intervals hold with {report.confidence:.0%} confidence.
+
+| Metric | Model | Interval | Naive baseline |
+|---|---|---|---|
+{rows}
+
+## Segments
+| Segment | Rows | Chosen metric |
+|---|---|---|
+{segments}
+
+## Data and lineage
+- Table `{metadata.recipe.contract.table}`: {metadata.recipe.contract.description}
+- Provenance: {metadata.recipe.contract.provenance}
+- Source `{metadata.data.source}`, {metadata.data.rows} rows, SHA-256 `{metadata.data.sha256}`
+- Contract `schema.yaml`, SHA-256 `{metadata.schema_sha256}`
+- Code: {f"commit `{metadata.git_commit}`" if metadata.git_commit else "not committed yet"}
+- Libraries: {", ".join(f"{name} {number}" for name, number in metadata.libraries.items())}
+- Largest difference between the served and the trained model: {metadata.parity:.3g}
+"""
+
+
+def main() -> None:
+    """Build, verify and publish the artefact of the selected model."""
+    params, contract = load_params(), load_contract()
+    selection = convert(read_json(SELECTION), Selection, str(SELECTION))
+    report = convert(read_json(EVALUATION), EvaluationReport, str(EVALUATION))
+    data = convert(read_json(Path("reports/retrieval.json")), Retrieval, "reports/retrieval.json")
+    steps = recipe(params, contract)
+    names = feature_names(steps)
+    model = load_model(SELECTED)
+    graph = build_graph(model, names).SerializeToString(deterministic=True)
+    identity = Metadata(
+        version="",
+        project=params.project,
+        recipe=steps,
+        decision=selection.decision,
+        estimator=selection.winner,
+        metrics={item.name: item.model.value for item in report.metrics},
+        parity=0.0,
+        data=DataVersion(data.source, data.sha256, data.rows),
+        schema_sha256=sha256(SCHEMA_PATH),
+        git_commit=git_commit(),
+        libraries={name: library_version(name) for name in LIBRARIES},
+        files={},
+    )
+    version = hashlib.sha256(graph + msgspec.json.encode(identity)).hexdigest()[:12]
+    train, test = (model_inputs(read_parquet(path), names) for path in (TRAIN, TEST))
+    generated = generated_inputs(model, train, names, GENERATED_ROWS, params.split.seed)
+    MODELS.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=MODELS, prefix=".") as temporary:
+        directory = Path(temporary) / version
+        directory.mkdir()
+        (directory / GRAPH).write_bytes(graph)
+        skops.io.dump(model, directory / "model.skops")
+        write_reference(directory / REFERENCE, selection.decision)
+        scorer = open_graph(directory / GRAPH, steps)
+        parity = max(
+            check_parity(
+                model,
+                scorer,
+                {
+                    "the training rows": train,
+                    "the held-out rows": test,
+                    "generated rows": generated,
+                },
+            ),
+            check_serving(scorer, steps),
+        )
+        metadata = msgspec.structs.replace(identity, version=version, parity=parity)
+        write_text(directory / CARD, model_card(metadata, report))
+        files = {path.name: sha256(path) for path in sorted(directory.iterdir())}
+        write_json(directory / METADATA, msgspec.structs.replace(metadata, files=files))
+        # A version is never rewritten: the same version has the same content.
+        if not (MODELS / version).is_dir():
+            directory.rename(MODELS / version)
+    publish(MODELS, version)
+    load_artefact(MODELS)
+    summary = {
+        "version": version,
+        "parity": parity,
+        "rows_compared": len(train) + len(test) + len(generated),
+        "bytes": len(graph),
+    }
+    write_json(EXPORT_REPORT, summary)
+    log.info("exported", extra=summary)
+
+
+if __name__ == "__main__":
+    run(main)

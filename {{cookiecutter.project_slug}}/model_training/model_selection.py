@@ -1,0 +1,214 @@
+"""Selection: the candidates compared by cross-validation on the training rows only.
+
+Usage: ``python -m model_training.model_selection`` writes the fitted winner, its out-of-fold
+predictions and the comparison.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import narwhals as nw
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import skops.io
+from sklearn.base import clone
+from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.pipeline import Pipeline
+from tqdm import tqdm
+
+from data_prep.feature_engineering import FeatureNames, feature_names
+from data_prep.storage import read_parquet, write_parquet
+from model_training.candidates import Candidate, candidates, scores
+from model_training.data_preprocessing import TRAIN, encoder, model_inputs, target
+from utils.config import Contract, ProjectError, Split, load_contract, load_params, recipe
+from utils.files import atomic_path, write_json
+from utils.logging import run
+from utils.metrics import METRICS, Metric, Value, fit_decision, load_value
+
+SELECTED = Path("data/selected.skops")
+OUT_OF_FOLD = Path("data/out_of_fold.parquet")
+REPORT = Path("reports/selection.json")
+BASELINE = "baseline"
+LEARNING_CURVE_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
+
+Array = npt.NDArray[np.float64]
+Folds = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+
+log = logging.getLogger(__name__)
+
+
+class CandidateResult(msgspec.Struct, frozen=True):
+    """Cross-validated scores of one candidate."""
+
+    name: str
+    mean: float
+    standard_error: float
+    folds: list[float]
+
+
+class LearningPoint(msgspec.Struct, frozen=True):
+    """Score of the winner when trained on the first ``rows`` rows of each fold."""
+
+    rows: int
+    train: float
+    validation: float
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """The comparison of all candidates."""
+
+    metric: str
+    greater_is_better: bool
+    winner: str
+    decision: dict[str, float]
+    candidates: list[CandidateResult]
+    learning_curve: list[LearningPoint]
+
+
+def make_folds(outcome: Array, settings: Split) -> Folds:
+    """Return (training, validation) row numbers per fold.
+
+    ``time`` trains on the past and validates on what follows it, in expanding windows, so rows
+    must be in time order; ``random`` shuffles, keeping the class shares where the target has two
+    values.
+    """
+    count, seed = settings.folds, settings.seed
+    if settings.method == "time":
+        splitter = TimeSeriesSplit(n_splits=count)
+    elif np.unique(outcome).size == 2:  # noqa: PLR2004
+        splitter = StratifiedKFold(n_splits=count, shuffle=True, random_state=seed)
+    else:
+        splitter = KFold(n_splits=count, shuffle=True, random_state=seed)
+    try:
+        return list(splitter.split(np.zeros((outcome.size, 1)), outcome))
+    except ValueError as error:
+        raise ProjectError(f"split.folds is {count} for {outcome.size} rows: {error}") from error
+
+
+def pipeline(candidate: Candidate, names: FeatureNames, contract: Contract) -> Pipeline:
+    """Return the unfitted encoder and estimator of a candidate as one model."""
+    prepared = encoder(names, contract, impute=candidate.impute, scale=candidate.scale)
+    return Pipeline([("encode", prepared), ("estimate", clone(candidate.estimator))])
+
+
+def out_of_fold(
+    model: Pipeline, inputs: pd.DataFrame, outcome: Array, folds: Folds
+) -> Iterator[tuple[npt.NDArray[np.int64], Array]]:
+    """Yield, per fold, the validation rows and their predictions by a model that never saw them."""
+    for training, validation in folds:
+        fitted = clone(model).fit(inputs.iloc[training], outcome[training])
+        yield validation, scores(fitted, inputs.iloc[validation])
+
+
+def learning_curve(
+    model: Pipeline, data: tuple[pd.DataFrame, Array], folds: Folds, metric: Metric, value: Value
+) -> list[LearningPoint]:
+    """Score the winner with growing parts of the training rows, averaged over the folds."""
+    inputs, outcome = data
+    points = []
+    for share in LEARNING_CURVE_SHARES:
+        rows, train, validated = [], [], []
+        for training, validation in folds:
+            part = training[: max(2, round(share * training.size))]
+            if np.unique(outcome[part]).size < 2:  # noqa: PLR2004
+                continue
+            fitted = clone(model).fit(inputs.iloc[part], outcome[part])
+            rows.append(part.size)
+            train.append(metric.function(outcome[part], scores(fitted, inputs.iloc[part]), value))
+            validated.append(
+                metric.function(
+                    outcome[validation], scores(fitted, inputs.iloc[validation]), value
+                )
+            )
+        if rows:
+            points.append(
+                LearningPoint(
+                    round(float(np.mean(rows))), float(np.mean(train)), float(np.mean(validated))
+                )
+            )
+    return points
+
+
+def choose(results: Sequence[CandidateResult], metric: Metric) -> str:
+    """Return the name of the best candidate that is not the baseline.
+
+    Raises:
+        ProjectError: there is no candidate besides the baseline.
+    """
+    sign = 1 if metric.greater_is_better else -1
+    competing = [result for result in results if result.name != BASELINE]
+    if not competing:
+        raise ProjectError("selection.candidates in params.yaml lists only the baseline.")
+    return max(competing, key=lambda result: sign * result.mean).name
+
+
+def main() -> None:
+    """Compare, choose, refit the winner on all training rows and save it."""
+    params, contract = load_params(), load_contract()
+    if params.selection.metric not in METRICS:
+        raise ProjectError(
+            f"selection.metric is {params.selection.metric!r} in params.yaml; "
+            f"known are {', '.join(METRICS)}."
+        )
+    metric, value = METRICS[params.selection.metric], load_value(params.value)
+    names = feature_names(recipe(params, contract))
+    train = read_parquet(TRAIN)
+    inputs, outcome = model_inputs(train, names), target(train, contract)
+    if np.unique(outcome).size < 2:  # noqa: PLR2004
+        raise ProjectError(
+            f"{contract.target.name} has a single value in the training rows: nothing to learn."
+        )
+    folds = make_folds(outcome, params.split)
+    competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
+    results, predicted = [], {}
+    for name, candidate in tqdm(competing.items(), desc="candidates", unit="model"):
+        parts = list(
+            out_of_fold(pipeline(candidate, names, contract), inputs, outcome, folds)
+        )
+        fold_scores = [metric.function(outcome[rows], part, value) for rows, part in parts]
+        results.append(
+            CandidateResult(
+                name,
+                float(np.mean(fold_scores)),
+                float(np.std(fold_scores, ddof=1) / np.sqrt(len(fold_scores))),
+                fold_scores,
+            )
+        )
+        predicted[name] = parts
+    winner = choose(results, metric)
+    rows = np.concatenate([part[0] for part in predicted[winner]])
+    unseen = np.concatenate([part[1] for part in predicted[winner]])
+    order = np.argsort(rows)
+    rows, unseen = rows[order], unseen[order]
+    model = pipeline(competing[winner], names, contract)
+    curve = learning_curve(model, (inputs, outcome), folds, metric, value)
+    model.fit(inputs, outcome)
+    with atomic_path(SELECTED) as temporary:
+        skops.io.dump(model, temporary)
+    seen = train[rows].select(*contract.identifiers)
+    write_parquet(
+        seen.with_columns(
+            nw.new_series("score", unseen, nw.Float64, backend=seen.implementation)
+        ),
+        OUT_OF_FOLD,
+    )
+    decision = fit_decision(outcome[rows], unseen, value, params.evaluation.confidence)
+    write_json(
+        REPORT,
+        Selection(
+            metric=params.selection.metric,
+            greater_is_better=metric.greater_is_better,
+            winner=winner,
+            decision=decision,
+            candidates=results,
+            learning_curve=curve,
+        ),
+    )
+    log.info("selected", extra={"model": winner, "metric": params.selection.metric})
+
+
+if __name__ == "__main__":
+    run(main)

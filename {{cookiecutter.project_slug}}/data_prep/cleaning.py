@@ -4,117 +4,125 @@
 sense for a whole table: dropping rows that can't be used and duplicates.
 """
 
-from collections.abc import Iterable, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterable, Sequence
 
 import narwhals as nw
 from narwhals.typing import FrameT
 
 from utils.config import Column, Contract
 
+Step = Callable[[nw.Expr], nw.Expr]
+
 # A number once currency signs, thousands separators and a trailing unit are gone.
-NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$"
+NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?$"
 LEAP_YEAR = (
-    r"([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26]|00)00)"
+    r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26]|00)00)"
 )
 # Only days that exist, because parsers raise on the 30th of February.
 DATE = (
-    r"([0-9]{4}-("
-    r"(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|"
-    r"(0[469]|11)-(0[1-9]|[12][0-9]|30)|"
-    r"02-(0[1-9]|1[0-9]|2[0-8]))"
+    r"(?:[0-9]{4}-(?:"
+    r"(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|"
+    r"(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|"
+    r"02-(?:0[1-9]|1[0-9]|2[0-8]))"
     rf"|{LEAP_YEAR}-02-29)"
 )
-TIMESTAMP = rf"^{DATE} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
+TIMESTAMP = rf"^{DATE} (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
 
 
-def _keep(condition: nw.Expr, value: nw.Expr) -> nw.Expr:
+def _keep(value: nw.Expr, condition: nw.Expr) -> nw.Expr:
     """Return ``value`` where ``condition`` holds, else missing."""
     return nw.when(condition).then(value).otherwise(nw.lit(None))
 
 
-def _text(name: str, missing_markers: Sequence[str]) -> nw.Expr:
-    text = nw.col(name).cast(nw.String).str.replace_all(r"\s+", " ").str.strip_chars()
-    return _keep(~text.str.to_lowercase().is_in(list(missing_markers)), text)
+def _text_steps(missing_markers: Sequence[str]) -> list[Step]:
+    return [
+        lambda value: value.cast(nw.String).str.replace_all(r"\s+", " ").str.strip_chars(),
+        lambda value: _keep(value, ~value.str.to_lowercase().is_in(list(missing_markers))),
+    ]
 
 
-def _category(column: Column, missing_markers: Sequence[str]) -> nw.Expr:
-    text = _text(column.name, missing_markers).str.to_lowercase()
-    return reduce(
-        lambda value, alias: (
-            nw.when(value == alias[0]).then(nw.lit(alias[1])).otherwise(value)
+def _category_steps(column: Column) -> list[Step]:
+    aliases = column.aliases
+    if not aliases:
+        return [lambda value: value.str.to_lowercase()]
+    return [
+        lambda value: value.str.to_lowercase(),
+        lambda value: value.replace_strict(
+            list(aliases), list(aliases.values()), default=value, return_dtype=nw.String
         ),
-        column.aliases.items(),
-        text,
-    )
+    ]
 
 
-def _parsed_number(name: str, missing_markers: Sequence[str]) -> nw.Expr:
-    text = (
-        _text(name, missing_markers)
-        .str.to_lowercase()
-        .str.replace_all(r"[,\s€$£%]", "")
-        .str.replace_all(r"[a-zµ°²³/]+$", "")
-    )
-    return _keep(text.str.contains(NUMBER), text).cast(nw.Float64)
+def _parse_number_steps() -> list[Step]:
+    return [
+        lambda value: (
+            value.str.to_lowercase()
+            .str.replace_all(r"[,\s€$£%]", "")
+            .str.replace_all(r"[a-zµ°²³/]+$", "")
+        ),
+        lambda value: _keep(value, value.str.contains(NUMBER)).cast(nw.Float64),
+    ]
 
 
-def _number(column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str]) -> nw.Expr:
-    name = column.name
-    if dtype.is_integer():
-        # Not by way of floats: they hold integers exactly only up to 2**53.
-        value = nw.col(name).cast(nw.Int64)
-    else:
-        value = (
-            nw.col(name).cast(nw.Float64)
-            if dtype.is_numeric()
-            else _parsed_number(name, missing_markers)
-        )
-        value = _keep(value.is_finite(), value)
-        if column.type == "integer":
-            value = _keep(value == value.round(0), value)
-    if column.minimum is not None:
-        value = _keep(value >= column.minimum, value)
-    if column.maximum is not None:
-        value = _keep(value <= column.maximum, value)
-    return value.cast(nw.Int64 if column.type == "integer" else nw.Float64)
+def _number_steps(column: Column, dtype: nw.dtypes.DType) -> list[Step]:
+    whole = column.type == "integer"
+    steps: list[Step] = []
+    # Integers don't go by way of floats, which hold them exactly only up to 2**53.
+    if not dtype.is_integer():
+        steps.append(lambda value: value.cast(nw.Float64))
+        steps.append(lambda value: _keep(value, value.is_finite()))
+        if whole:
+            steps.append(lambda value: _keep(value, value == value.round(0)))
+    minimum, maximum = column.minimum, column.maximum
+    if minimum is not None:
+        steps.append(lambda value: _keep(value, value >= minimum))
+    if maximum is not None:
+        steps.append(lambda value: _keep(value, value <= maximum))
+    return [*steps, lambda value: value.cast(nw.Int64 if whole else nw.Float64)]
 
 
-def _timestamp(name: str, dtype: nw.dtypes.DType, missing_markers: Sequence[str]) -> nw.Expr:
-    if isinstance(dtype, nw.Datetime):
-        value = nw.col(name)
-        if dtype.time_zone is not None:
-            value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        return value.cast(nw.Datetime("us"))
-    if dtype == nw.Date:
-        return nw.col(name).cast(nw.Datetime("us"))
-    text = (
-        _text(name, missing_markers)
-        .str.replace_all("T", " ", literal=True)
-        .str.replace_all(r"(Z|\+00:00)$", "")
-        .str.replace_all(r"\.[0-9]+$", "")
-    )
-    text = (
-        nw.when(text.str.contains(rf"^{DATE}$"))
-        .then(nw.concat_str([text, nw.lit(" 00:00:00")]))
-        .otherwise(text)
-    )
-    valid = _keep(text.str.contains(TIMESTAMP), text)
-    return valid.str.to_datetime(format="%Y-%m-%d %H:%M:%S").cast(nw.Datetime("us"))
+def _parse_timestamp_steps() -> list[Step]:
+    return [
+        lambda value: (
+            value.str.replace_all("T", " ", literal=True)
+            .str.replace_all(r"(?:Z|\+00:00)$", "")
+            .str.replace_all(r"\.[0-9]+$", "")
+        ),
+        lambda value: (
+            nw.when(value.str.contains(rf"^{DATE}$"))
+            .then(nw.concat_str([value, nw.lit(" 00:00:00")]))
+            .otherwise(value)
+        ),
+        lambda value: _keep(value, value.str.contains(TIMESTAMP)),
+        lambda value: value.str.to_datetime(format="%Y-%m-%d %H:%M:%S").cast(nw.Datetime("us")),
+    ]
 
 
-def _expression(
+def _timestamp_steps(dtype: nw.dtypes.DType) -> list[Step]:
+    if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
+        return [
+            lambda value: value.dt.convert_time_zone("UTC").dt.replace_time_zone(None),
+            lambda value: value.cast(nw.Datetime("us")),
+        ]
+    return [lambda value: value.cast(nw.Datetime("us"))]
+
+
+def _steps(
     column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str]
-) -> nw.Expr:
+) -> list[Step]:
+    """Return what to do with a column, one small step after another.
+
+    Each step is applied to the finished result of the one before: an expression that repeats its
+    input in a condition would otherwise be evaluated twice for every step that follows.
+    """
+    text = _text_steps(missing_markers)
+    is_text = dtype == nw.String
     if column.type == "timestamp":
-        expression = _timestamp(column.name, dtype, missing_markers)
-    elif column.type in {"integer", "float"}:
-        expression = _number(column, dtype, missing_markers)
-    elif column.role == "categorical":
-        expression = _category(column, missing_markers)
-    else:
-        expression = _text(column.name, missing_markers)
-    return expression.alias(column.name)
+        return [*text, *_parse_timestamp_steps()] if is_text else _timestamp_steps(dtype)
+    if column.type in {"integer", "float"}:
+        parse = [*text, *_parse_number_steps()] if is_text else []
+        return [*parse, *_number_steps(column, dtype)]
+    return [*text, *_category_steps(column)] if column.role == "categorical" else text
 
 
 def standardise(
@@ -135,9 +143,16 @@ def standardise(
         The same rows with exactly ``columns``.
     """
     schema = frame.collect_schema()
-    return frame.select(
-        [_expression(column, schema[column.name], missing_markers) for column in columns]
-    )
+    steps = {
+        column.name: _steps(column, schema[column.name], missing_markers) for column in columns
+    }
+    standardised = frame.select(list(steps))
+    for turn in range(max(map(len, steps.values()))):
+        due = [
+            todo[turn](nw.col(name)).alias(name) for name, todo in steps.items() if turn < len(todo)
+        ]
+        standardised = standardised.with_columns(due)
+    return standardised
 
 
 def usable(frame: FrameT, contract: Contract) -> FrameT:

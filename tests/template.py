@@ -5,6 +5,7 @@ directly, and with Jinja's compilation and the detection of binary files remembe
 `test_real_paths.py` holds it equal to what the real tools write.
 """
 
+import copy
 import functools
 import importlib.util
 import json
@@ -107,6 +108,12 @@ def complete(answers: Mapping[str, str]) -> dict[str, Any]:
     unknown = sorted(set(answers) - set(QUESTIONS))
     if unknown:
         raise KeyError(f"no such questions: {unknown}")
+    return copy.deepcopy(_complete(frozenset(answers.items())))
+
+
+@functools.lru_cache
+def _complete(given: frozenset[tuple[str, str]]) -> dict[str, Any]:
+    answers = dict(given)
     env = environment()
     full: dict[str, Any] = {}
     for name, value in CONTEXT.items():

@@ -15,9 +15,7 @@ Step = Callable[[nw.Expr], nw.Expr]
 
 # A number once currency signs, thousands separators and a trailing unit are gone.
 NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?$"
-LEAP_YEAR = (
-    r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26]|00)00)"
-)
+LEAP_YEAR = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26]|00)00)"
 # Only days that exist, because parsers raise on the 30th of February.
 DATE = (
     r"(?:[0-9]{4}-(?:"
@@ -107,9 +105,7 @@ def _timestamp_steps(dtype: nw.dtypes.DType) -> list[Step]:
     return [lambda value: value.cast(nw.Datetime("us"))]
 
 
-def _steps(
-    column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str]
-) -> list[Step]:
+def _steps(column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str]) -> list[Step]:
     """Return what to do with a column, one small step after another.
 
     Each step is applied to the finished result of the one before: an expression that repeats its
@@ -125,9 +121,7 @@ def _steps(
     return [*text, *_category_steps(column)] if column.role == "categorical" else text
 
 
-def standardise(
-    frame: FrameT, columns: Iterable[Column], missing_markers: Sequence[str]
-) -> FrameT:
+def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Sequence[str]) -> FrameT:
     """Bring every value into the form of the contract; what can't be brought becomes missing.
 
     Text is stripped, categories are lower-cased and their aliases resolved, numbers lose currency

@@ -49,9 +49,7 @@ def engineer(frame: FrameT, recipe: Recipe) -> FrameT:
     names = feature_names(recipe)
     ratios = [
         nw.when(nw.col(ratio.denominator) != 0)
-        .then(
-            nw.col(ratio.numerator).cast(nw.Float64) / nw.col(ratio.denominator).cast(nw.Float64)
-        )
+        .then(nw.col(ratio.numerator).cast(nw.Float64) / nw.col(ratio.denominator).cast(nw.Float64))
         .otherwise(nw.lit(None))
         .alias(name)
         for name, ratio in recipe.features.ratios.items()

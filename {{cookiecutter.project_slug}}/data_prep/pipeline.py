@@ -31,7 +31,9 @@ def missing_counts(frame: Frame) -> dict[str, int]:
     return {name: int(frame[name].is_null().sum()) for name in frame.columns}
 
 
-def cleaning_report(raw: Frame, cleaned: Frame, contract: Contract, markers: tuple[str, ...]) -> dict[str, object]:
+def cleaning_report(
+    raw: Frame, cleaned: Frame, contract: Contract, markers: tuple[str, ...]
+) -> dict[str, object]:
     """Count what cleaning did: rows dropped and why, values per column that became missing."""
     standardised = standardise(raw, contract.columns, markers)
     kept = usable(standardised, contract)

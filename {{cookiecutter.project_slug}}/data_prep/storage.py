@@ -1,6 +1,7 @@
 """Storage: the one place that opens a dataframe engine and touches table files."""
 
 import csv
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,9 @@ def read_csv(path: Path) -> Frame:
 
 
 def _header(path: Path) -> list[str]:
-    opened = pd.io.common.get_handle(path, "r", encoding="utf-8-sig", compression="infer")
-    with opened as handles:
-        return next(csv.reader(handles.handle), [])
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
+        return next(csv.reader(stream), [])
 
 
 def write_parquet(frame: Frame, path: Path) -> None:

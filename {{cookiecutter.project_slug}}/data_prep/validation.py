@@ -82,7 +82,10 @@ def validate(frame: Frame, contract: Contract) -> ValidationReport:
         )
     )
     counts = frame.select(
-        *(rule[2].fill_null(False).cast(nw.Int64).sum().alias(str(i)) for i, rule in enumerate(rules))
+        *(
+            rule[2].fill_null(False).cast(nw.Int64).sum().alias(str(i))
+            for i, rule in enumerate(rules)
+        )
     ).row(0)
     violations = []
     for (column, rule, broken), count in zip(rules, counts, strict=True):
@@ -95,8 +98,8 @@ def validate(frame: Frame, contract: Contract) -> ValidationReport:
         count = int(frame[column.name].is_null().sum())
         if count > column.maximum_missing_share * rows:
             rule = f"must be missing in at most {column.maximum_missing_share:.1%} of rows"
-            examples = frame.filter(nw.col(column.name).is_null()).select(keys).head(EXAMPLES)
+            absent = frame.filter(nw.col(column.name).is_null()).select(keys).head(EXAMPLES)
             violations.append(
-                Violation(column.name, rule, count, count / rows, examples.rows(named=True))
+                Violation(column.name, rule, count, count / rows, absent.rows(named=True))
             )
     return ValidationReport(rows, len(rules) + len(tolerated), violations)

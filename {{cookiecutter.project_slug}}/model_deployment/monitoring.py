@@ -140,11 +140,12 @@ def _advice(kind: str, status: Status, name: str) -> str:
 
 
 def compare_column(
-    column: Column, kind: Literal["input", "prediction"], sides: tuple[pl.Series, pl.Series],
+    column: Column,
+    kind: Literal["input", "prediction"],
+    sides: tuple[pl.Series, pl.Series],
     settings: Monitoring,
 ) -> ColumnDrift:
     """Compare one column of the reference with the same column of recent records."""
-    reference, recent = sides
     missing = [side.null_count() / max(len(side), 1) for side in sides]
     present = [side.drop_nulls() for side in sides]
     if not len(present[0]) or not len(present[1]):
@@ -172,7 +173,10 @@ def compare_column(
 
 
 def compare(
-    reference: pl.DataFrame, recent: pl.DataFrame, contract: Contract, version: str,
+    reference: pl.DataFrame,
+    recent: pl.DataFrame,
+    contract: Contract,
+    version: str,
     settings: Monitoring,
 ) -> MonitoringReport:
     """Compare every numeric and categorical input and every prediction column.

@@ -40,7 +40,10 @@ def check_columns(present: list[str], recipe: Recipe) -> None:
 def standardise_records(records: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     """Bring raw records into the form of the contract, one row per record, without the target."""
     frame = nw.from_native(records, eager_only=True)
-    return standardise(frame, recipe.contract.inputs, recipe.missing_markers).to_native()
+    standardised: pl.DataFrame = standardise(
+        frame, recipe.contract.inputs, recipe.missing_markers
+    ).to_native()
+    return standardised
 
 
 def to_arrays(features: pl.DataFrame, names: FeatureNames) -> ModelInputs:

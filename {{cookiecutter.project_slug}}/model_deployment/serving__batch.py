@@ -128,9 +128,10 @@ def score_file(source: Path, destination: Path, artefact: Artefact, chunk_rows: 
         while chunk is not None:
             result = score_chunk(chunk, artefact) if rows else pl.DataFrame(scored)
             writer.write_table(result.to_arrow().cast(scored.schema))
-            for name in artefact.metadata.recipe.contract.inputs:
-                lost = result[name.name].null_count() - chunk[name.name].null_count()
-                unusable[name.name] = unusable.get(name.name, 0) + lost
+            for column in artefact.metadata.recipe.contract.inputs:
+                name = column.name
+                newly_missing = result[name].null_count() - chunk[name].null_count()
+                unusable[name] = unusable.get(name, 0) + newly_missing
             rows += chunk.height
             progress.update(chunk.height)
             chunk = next(chunks, None)

@@ -41,7 +41,12 @@ def candidates(
     known: dict[str, tuple[type[BaseEstimator], dict[str, Any], bool, bool]] = {
         "baseline": (DummyClassifier, {"strategy": "prior"}, True, False),
         "logistic_regression": (LogisticRegression, {"random_state": seed}, True, True),
-        "random_forest": (RandomForestClassifier, {"random_state": seed, "n_jobs": -1}, True, False),
+        "random_forest": (
+            RandomForestClassifier,
+            {"random_state": seed, "n_jobs": -1},
+            True,
+            False,
+        ),
         "hist_gradient_boosting": (
             HistGradientBoostingClassifier,
             {"random_state": seed},

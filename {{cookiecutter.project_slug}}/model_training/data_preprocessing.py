@@ -46,7 +46,7 @@ def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Fra
     """
     rows = frame.shape[0]
     held_out = round(rows * settings.test_share)
-    if held_out == 0 or held_out == rows:
+    if held_out in {0, rows}:
         raise ProjectError(
             f"split.test_share {settings.test_share} of {rows} rows leaves one part empty. "
             "Provide more rows or change the share in params.yaml."

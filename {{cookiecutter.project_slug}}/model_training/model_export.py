@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 import skops.io
+from model_deployment.postprocessing import predictions
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
@@ -35,7 +36,6 @@ from model_deployment.artefact import (
     open_graph,
     publish,
 )
-from model_deployment.postprocessing import predictions
 from model_deployment.preprocessing import model_inputs as serving_inputs
 from model_deployment.preprocessing import standardise_records
 from model_training.candidates import scores
@@ -73,7 +73,8 @@ def thresholds(model: Pipeline, inputs: int) -> list[npt.NDArray[np.float64]]:
     for (predictor,) in getattr(estimator, "_predictors", []):
         inner = predictor.nodes[predictor.nodes["is_leaf"] == 0]
         pairs.append((inner["feature_idx"].astype(np.int64), inner["num_threshold"]))
-    pairs += [(tree.tree_.feature, tree.tree_.threshold) for tree in getattr(estimator, "estimators_", [])]
+    trees = [fitted.tree_ for fitted in getattr(estimator, "estimators_", [])]
+    pairs.extend((tree.feature, tree.threshold) for tree in trees)
     return [
         np.unique(np.concatenate([values[where == position] for where, values in pairs]))
         if pairs
@@ -120,9 +121,7 @@ def generated_inputs(
     return pd.DataFrame(columns)
 
 
-def largest_difference(
-    expected: npt.NDArray[np.float64], served: npt.NDArray[np.float64]
-) -> float:
+def largest_difference(expected: npt.NDArray[np.float64], served: npt.NDArray[np.float64]) -> float:
     """Return the largest difference, relative to the expected value where that is above 1."""
     return float(np.max(np.abs(expected - served) / np.maximum(1.0, np.abs(expected))))
 
@@ -135,9 +134,7 @@ def _score(scorer: Scorer, inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
     )
 
 
-def check_parity(
-    model: Pipeline, scorer: Scorer, tables: dict[str, pd.DataFrame]
-) -> float:
+def check_parity(model: Pipeline, scorer: Scorer, tables: dict[str, pd.DataFrame]) -> float:
     """Compare the exported graph with the fitted model.
 
     Args:
@@ -182,7 +179,8 @@ def check_serving(scorer: Scorer, recipe: Recipe) -> float:
     difference = largest_difference(expected, served)
     if not difference <= TOLERANCE:
         raise ProjectError(
-            f"Serving prepares records differently from training: scores differ by {difference:.3g}."
+            "Serving prepares records differently from training: scores differ by "
+            f"{difference:.3g}. Nothing was published; the live model is unchanged."
         )
     return difference
 

@@ -18,6 +18,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
+from utils.metrics import METRICS, Metric, Value, fit_decision, load_value
 
 from data_prep.feature_engineering import FeatureNames, feature_names
 from data_prep.storage import read_parquet, write_parquet
@@ -26,7 +27,6 @@ from model_training.data_preprocessing import TRAIN, encoder, model_inputs, targ
 from utils.config import Contract, ProjectError, Split, load_contract, load_params, recipe
 from utils.files import atomic_path, write_json
 from utils.logging import run
-from utils.metrics import METRICS, Metric, Value, fit_decision, load_value
 
 SELECTED = Path("data/selected.skops")
 OUT_OF_FOLD = Path("data/out_of_fold.parquet")
@@ -119,9 +119,7 @@ def learning_curve(
             rows.append(part.size)
             train.append(metric.function(outcome[part], scores(fitted, inputs.iloc[part]), value))
             validated.append(
-                metric.function(
-                    outcome[validation], scores(fitted, inputs.iloc[validation]), value
-                )
+                metric.function(outcome[validation], scores(fitted, inputs.iloc[validation]), value)
             )
         if rows:
             points.append(
@@ -165,9 +163,7 @@ def main() -> None:
     competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
     results, predicted = [], {}
     for name, candidate in tqdm(competing.items(), desc="candidates", unit="model"):
-        parts = list(
-            out_of_fold(pipeline(candidate, names, contract), inputs, outcome, folds)
-        )
+        parts = list(out_of_fold(pipeline(candidate, names, contract), inputs, outcome, folds))
         fold_scores = [metric.function(outcome[rows], part, value) for rows, part in parts]
         results.append(
             CandidateResult(
@@ -190,9 +186,7 @@ def main() -> None:
         skops.io.dump(model, temporary)
     seen = train[rows].select(*contract.identifiers)
     write_parquet(
-        seen.with_columns(
-            nw.new_series("score", unseen, nw.Float64, backend=seen.implementation)
-        ),
+        seen.with_columns(nw.new_series("score", unseen, nw.Float64, backend=seen.implementation)),
         OUT_OF_FOLD,
     )
     decision = fit_decision(outcome[rows], unseen, value, params.evaluation.confidence)

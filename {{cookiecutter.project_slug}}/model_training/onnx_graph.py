@@ -185,9 +185,7 @@ def _estimator(
     return [*nodes, helper.make_node(link, ["raw"], [output])], constants
 
 
-def _numeric(
-    encode: ColumnTransformer, output: str
-) -> tuple[Nodes, list[onnx.TensorProto]]:
+def _numeric(encode: ColumnTransformer, output: str) -> tuple[Nodes, list[onnx.TensorProto]]:
     steps = encode.named_transformers_["numeric"]
     fitted = steps.named_steps if isinstance(steps, Pipeline) else {}
     nodes: Nodes = []
@@ -223,7 +221,11 @@ def _one_hot(
         constants.append(_constant(f"position_{number}", np.array(number, dtype=np.int64)))
         nodes += [
             helper.make_node(
-                "Gather", ["categorical", f"position_{number}"], [f"column_{number}"], axis=1, name=name
+                "Gather",
+                ["categorical", f"position_{number}"],
+                [f"column_{number}"],
+                axis=1,
+                name=name,
             ),
             helper.make_node(
                 "OneHotEncoder",

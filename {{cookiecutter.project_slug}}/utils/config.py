@@ -211,12 +211,13 @@ def _contract_problems(contract: Contract) -> Iterable[str]:
     for name, count in Counter(column.name for column in contract.columns).items():
         if count > 1:
             yield f"column {name!r} is declared {count} times"
-    for role in ("target", "identifier"):
-        count = len(contract.with_role(role))
-        if count == 0 or (role == "target" and count > 1):
-            yield f"{count} columns have the role {role!r}; exactly one target and at least one identifier are needed"
+    if len(contract.with_role("target")) != 1:
+        yield f"{len(contract.with_role('target'))} columns have the role target; one is needed"
+    if not contract.identifiers:
+        yield "no column has the role identifier; at least one is needed"
     for column in contract.columns:
-        if None not in (column.minimum, column.maximum) and column.minimum > column.maximum:  # type: ignore[operator]
+        minimum, maximum = column.minimum, column.maximum
+        if minimum is not None and maximum is not None and minimum > maximum:
             yield f"column {column.name!r} has a minimum above its maximum"
         if column.role == "timestamp" and column.type != "timestamp":
             yield f"column {column.name!r} has the role timestamp but the type {column.type}"

@@ -113,9 +113,7 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def fit_decision(
-    target: Array, scores: Array, value: Value, confidence: float
-) -> dict[str, float]:
+def fit_decision(target: Array, scores: Array, value: Value, confidence: float) -> dict[str, float]:
     """Return what turns a score into a decision: the threshold that the values imply."""
     del target, scores, confidence
     return {"threshold": decision_threshold(value)}

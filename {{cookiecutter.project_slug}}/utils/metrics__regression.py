@@ -89,9 +89,7 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def fit_decision(
-    target: Array, scores: Array, value: Value, confidence: float
-) -> dict[str, float]:
+def fit_decision(target: Array, scores: Array, value: Value, confidence: float) -> dict[str, float]:
     """Return what turns a prediction into an interval: quantiles of out-of-fold residuals.
 
     The interval from ``prediction + lower`` to ``prediction + upper`` holds the outcome with

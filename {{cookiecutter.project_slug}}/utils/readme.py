@@ -1,0 +1,272 @@
+"""The measured parts of ``README.md``, rewritten from the reports so that they can't go stale.
+
+Usage: ``python -m utils.readme``. A part lies between ``<!-- measured: NAME -->`` and
+``<!-- end: NAME -->``; text outside such parts is never touched, and a part whose markers were
+deleted is left out.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from utils.config import Column, Contract, Params, ProjectError, load_contract, load_params
+from utils.files import read_json, write_text
+from utils.logging import run
+
+README = Path("README.md")
+REPORTS = Path("reports")
+SHOWN_SEGMENTS = 12
+# Renderers read these as markup inside a table cell or a sentence.
+SPECIAL = re.compile(r"([\\`*_\[\]<>|~$#])")
+
+log = logging.getLogger(__name__)
+
+
+def escape(text: str) -> str:
+    """Return ``text`` so that Markdown shows it as it is."""
+    return SPECIAL.sub(r"\\\1", text)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; cells are Markdown already."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def number(value: float | None) -> str:
+    """Return a number with four significant digits."""
+    return "–" if value is None else f"{value:.4g}"
+
+
+def interval(estimate: dict[str, float]) -> str:
+    """Return an estimate with its confidence interval."""
+    return f"{number(estimate['value'])} ({number(estimate['low'])} to {number(estimate['high'])})"
+
+
+def _values(column: Column) -> str:
+    if column.allowed:
+        return ", ".join(f"`{value}`" for value in column.allowed)
+    if column.minimum is not None or column.maximum is not None:
+        low, high = number(column.minimum), number(column.maximum)
+        return f"{low} to {high} {escape(column.unit)}".strip()
+    return escape(column.unit)
+
+
+def data_part(contract: Contract, reports: dict[str, Any]) -> str:
+    """Describe the source, what cleaning did, and every column."""
+    source, cleaning = reports["retrieval"], reports["cleaning"]
+    repaired = {name: count for name, count in cleaning["values_set_to_missing"].items() if count}
+    most = sorted(repaired, key=lambda name: -repaired[name])[:3]
+    lines = [
+        f"Read from `{source['source']}` (SHA-256 `{source['sha256'][:12]}…`): "
+        f"{source['rows']:,} rows, {source['columns']} columns. {escape(contract.description)}",
+        "",
+        f"*Provenance.* {escape(contract.provenance)}",
+        "",
+        f"Cleaning kept {cleaning['rows_kept']:,} rows: {cleaning['rows_duplicate']:,} duplicates "
+        f"and {cleaning['rows_unusable']:,} rows without identifier, timestamp or target were "
+        f"dropped, and {sum(repaired.values()):,} values that are no valid value became missing"
+        + (f" (most in {', '.join(f'`{name}`' for name in most)})." if most else "."),
+        f"Validation then checked {reports['validation']['rules']} rules of the contract on them; "
+        "all hold.",
+        "",
+        table(
+            ["Column", "Role", "Type", "Valid values", "Missing", "Meaning"],
+            [
+                [
+                    f"`{column.name}`",
+                    column.role,
+                    column.type,
+                    _values(column),
+                    f"{cleaning['missing_share'][column.name]:.1%}",
+                    escape(column.description),
+                ]
+                for column in contract.columns
+            ],
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _figures(folder: str) -> str:
+    paths = sorted((REPORTS / "figures" / folder).glob("*.png"))
+    return "\n\n".join(
+        f"![{path.stem.replace('_', ' ').capitalize()}]({path.as_posix()})" for path in paths
+    )
+
+
+def exploration_part(reports: dict[str, Any]) -> str:
+    """List the findings and show the figures of the exploration."""
+    exploration = reports["exploration"]
+    findings = "\n".join(f"- {escape(finding)}" for finding in exploration["findings"])
+    return f"{findings}\n\n{_figures('exploration')}"
+
+
+def _verdict(chosen: dict[str, Any], confidence: float) -> str:
+    improvement = chosen["improvement"]
+    if improvement["low"] > 0:
+        return (
+            f"It beats the naive baseline: the improvement in {chosen['label'].lower()} is "
+            f"{interval(improvement)}, an interval that holds with {confidence:.0%} confidence "
+            "and lies above 0."
+        )
+    return (
+        f"It does **not** beat the naive baseline for certain: the improvement in "
+        f"{chosen['label'].lower()} is {interval(improvement)}, an interval that includes 0."
+    )
+
+
+def model_part(params: Params, reports: dict[str, Any]) -> str:
+    """Show the comparison of the candidates and what the winner reached on held-out rows."""
+    selection, evaluation = reports["selection"], reports["evaluation"]
+    metrics = {item["name"]: item for item in evaluation["metrics"]}
+    chosen = metrics[params.selection.metric]
+    better = "higher" if chosen["greater_is_better"] else "lower"
+    ranked = sorted(
+        selection["candidates"],
+        key=lambda item: item["mean"],
+        reverse=selection["greater_is_better"],
+    )
+    segments = evaluation["segments"][:SHOWN_SEGMENTS]
+    lines = [
+        f"The winner of the comparison is **{selection['winner'].replace('_', ' ')}**. "
+        + _verdict(chosen, evaluation["confidence"]),
+        "",
+        table(
+            ["Candidate", f"{chosen['label']} ({better} is better)", "Standard error"],
+            [
+                [
+                    item["name"].replace("_", " "),
+                    number(item["mean"]),
+                    number(item["standard_error"]),
+                ]
+                for item in ranked
+            ],
+        ),
+        "",
+        f"On {evaluation['rows']:,} held-out rows, with {evaluation['confidence']:.0%} bootstrap "
+        "intervals:",
+        "",
+        table(
+            ["Metric", "Model", "Naive baseline", "Improvement"],
+            [
+                [
+                    item["label"],
+                    interval(item["model"]),
+                    interval(item["baseline"]),
+                    interval(item["improvement"]),
+                ]
+                for item in evaluation["metrics"]
+            ],
+        ),
+        "",
+        table(
+            ["Segment", "Rows", "Mean outcome", "Mean prediction", chosen["label"]],
+            [
+                [
+                    f"{escape(item['column'])} = {escape(item['category'])}",
+                    f"{item['rows']:,}",
+                    number(item["mean_outcome"]),
+                    number(item["mean_score"]),
+                    number(item["metric"]),
+                ]
+                for item in segments
+            ],
+        ),
+        "",
+        _figures("performance"),
+    ]
+    return "\n".join(lines)
+
+
+def deployment_part(reports: dict[str, Any]) -> str:
+    """Name the live model and how exactly it repeats the trained one."""
+    export = reports["export"]
+    return (
+        f"Live version `{export['version']}` ({export['bytes'] / 1024:,.0f} KiB). Before it was "
+        f"published it was compared with the trained model on {export['rows_compared']:,} rows, "
+        "among them missing, unseen, extreme and threshold values: the largest difference is "
+        f"{export['parity']:.1e}."
+    )
+
+
+def monitoring_part(reports: dict[str, Any]) -> str:
+    """State whether recent records have drifted, where, how much and what to do."""
+    report = reports["monitoring"]
+    drifted = [column for column in report["columns"] if column["status"] != "stable"]
+    summary = (
+        f"Status **{report['status']}**: of {len(report['columns'])} columns, {len(drifted)} "
+        f"drifted between {report['rows_reference']:,} reference rows and "
+        f"{report['rows_recent']:,} recent ones."
+    )
+    if not drifted:
+        return summary
+    rows = [
+        [
+            f"`{column['column']}`",
+            column["status"],
+            escape(column["change"]),
+            f"{column['stability_index']:.2f}",
+            escape(column["advice"]),
+        ]
+        for column in drifted
+    ]
+    return f"{summary}\n\n" + table(
+        ["Column", "Status", "Change", "Stability index", "What to do"], rows
+    )
+
+
+def replace_parts(text: str, parts: dict[str, str]) -> str:
+    """Return ``text`` with the content between the markers of each part replaced.
+
+    Raises:
+        ProjectError: a part begins but does not end, or the other way round.
+    """
+    for name, content in parts.items():
+        start, end = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
+        if start not in text and end not in text:
+            continue
+        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+        if text.count(start) != 1 or text.count(end) != 1 or not pattern.search(text):
+            raise ProjectError(
+                f"{README} must hold one {start} followed by one {end}; restore the pair or "
+                "delete both."
+            )
+        replacement = f"{start}\n{content}\n{end}"
+        text = pattern.sub(lambda _, new=replacement: new, text)
+    return text
+
+
+def main() -> None:
+    """Rewrite the measured parts of the README."""
+    params, contract = load_params(), load_contract()
+    names = (
+        "retrieval",
+        "cleaning",
+        "validation",
+        "exploration",
+        "selection",
+        "evaluation",
+        "export",
+        "monitoring",
+    )
+    reports = {name: read_json(REPORTS / f"{name}.json") for name in names}
+    parts = {
+        "data": data_part(contract, reports),
+        "exploration": exploration_part(reports),
+        "model": model_part(params, reports),
+        "deployment": deployment_part(reports),
+        "monitoring": monitoring_part(reports),
+    }
+    try:
+        text = README.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ProjectError(f"{README} was not found: restore it from git.") from error
+    write_text(README, replace_parts(text, parts))
+    log.info("documented", extra={"file": str(README)})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -174,9 +174,9 @@ def imports(tree: ast.Module) -> tuple[tuple[str, str], ...]:
         if isinstance(node, ast.Import):
             found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield from (
-                ("." * node.level + (node.module or ""), alias.name) for alias in node.names
-            )
+            module = "." * node.level + (node.module or "")
+            found += [(module, alias.name) for alias in node.names]
+    return tuple(found)
 
 
 def unresolved_imports(project: Baked) -> list[str]:

@@ -1,0 +1,380 @@
+"""The bundled tables: as generated, dirty in every announced way, repairable, truth known."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import yaml
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import (
+    brier_score_loss,
+    log_loss,
+    mean_absolute_error,
+    roc_auc_score,
+    root_mean_squared_error,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from tools import make_samples
+from tools.make_samples import Sample
+
+TEMPLATE = Path(__file__).resolve().parents[1] / "{{cookiecutter.project_slug}}"
+MARKERS = {"", "n/a", "na", "null", "none", "-", "?", "unknown", "nan"}
+HELD_OUT = 0.2
+
+Floats = npt.NDArray[np.float64]
+
+
+class Table(NamedTuple):
+    """One table, what is promised about it, and the column whose distribution changes."""
+
+    file: str
+    schema: str
+    make: Callable[[], Sample]
+    shifted: str
+
+    @property
+    def columns(self) -> list[dict[str, Any]]:
+        """The columns of the contract."""
+        text = (TEMPLATE / self.schema).read_text(encoding="utf-8")
+        columns: list[dict[str, Any]] = yaml.safe_load(text)["columns"]
+        return columns
+
+    def with_role(self, role: str) -> list[str]:
+        """Names of the columns with a role, in the order of the contract."""
+        return [column["name"] for column in self.columns if column["role"] == role]
+
+    def committed(self) -> pd.DataFrame:
+        """The file as text."""
+        path = TEMPLATE / "data" / "source" / self.file
+        return pd.read_csv(path, dtype=str, keep_default_na=False).astype(object)
+
+
+SUBSCRIPTIONS = Table(
+    "subscriptions.csv",
+    "schema__classification.yaml",
+    cache(make_samples.subscriptions),
+    "channel",
+)
+DELIVERIES = Table(
+    "deliveries.csv", "schema__regression.yaml", cache(make_samples.deliveries), "weather"
+)
+both = pytest.mark.parametrize(
+    "table", [SUBSCRIPTIONS, DELIVERIES], ids=["subscriptions", "deliveries"]
+)
+
+
+def cleaned_number(text: str, column: dict[str, Any]) -> float:
+    """Parse a number however it is written; impossible values become missing."""
+    found = re.fullmatch(r"€?\s*(-?[0-9.]+)\s*[a-z%]*", text.replace(",", ""))
+    value = float(found[1]) if found else np.nan
+    inside = column.get("minimum", -np.inf) <= value <= column.get("maximum", np.inf)
+    return value if inside else np.nan
+
+
+def cleaned(raw: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Repair a raw table by the rules of the contract, written independently of the project."""
+    result = {}
+    for column in table.columns:
+        name = column["name"]
+        text = raw[name].str.split().str.join(" ")
+        if column["type"] == "timestamp":
+            result[name] = pd.to_datetime(text.str.replace("T", " "), format="ISO8601")
+        elif column["type"] in {"integer", "float"}:
+            lower = text.str.lower()
+            numbers = [np.nan if t in MARKERS else cleaned_number(t, column) for t in lower]
+            result[name] = pd.Series(numbers, index=raw.index, dtype=float)
+        elif column["role"] == "categorical":
+            aliased = text.str.lower().replace(column["aliases"])
+            result[name] = aliased.where(~aliased.isin(MARKERS))
+        else:
+            result[name] = text
+    identifier, moment = table.with_role("identifier")[0], table.with_role("timestamp")[0]
+    newest = pd.DataFrame(result).sort_values(moment).drop_duplicates(identifier, keep="last")
+    return newest.sort_values(identifier).reset_index(drop=True)
+
+
+def newest_last(table: Table) -> tuple[Sample, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the sample and the positions of the older and of the newest rows."""
+    sample = table.make()
+    moments = sample.clean[table.with_role("timestamp")[0]].to_numpy()
+    order = np.argsort(moments, kind="stable")
+    split = round(len(order) * (1 - HELD_OUT))
+    return sample, order[:split], order[split:]
+
+
+def inputs(table: Table, clean: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Return simple features with the names of the numbers and of the categories."""
+    categories = table.with_role("categorical")
+    numbers = clean[table.with_role("numeric")].astype(float)
+    logarithms = numbers.apply(np.log1p).add_prefix("log_")
+    moment, *others = table.with_role("timestamp")
+    times = pd.DataFrame({"hour": clean[moment].dt.hour, "weekday": clean[moment].dt.day_of_week})
+    for other in others:
+        days = (clean[moment] - clean[other]).dt.total_seconds() / 86_400
+        times[f"log_days_since_{other}"] = np.log1p(days)
+    texts = clean[categories].astype(object).fillna("missing")
+    frame = pd.concat([numbers, logarithms, times.astype(float), texts], axis=1)
+    return frame, [str(name) for name in frame if name not in categories], categories
+
+
+def stability_index(older: pd.Series, newer: pd.Series) -> float:
+    """Return the population stability index of ``newer`` against ``older``."""
+    if older.dtype == object or isinstance(older.dtype, pd.StringDtype):
+        bins_older, bins_newer = older.dropna(), newer.dropna()
+    else:
+        older, newer = older.dropna().astype(float), newer.dropna().astype(float)
+        edges = np.unique(np.quantile(older, np.linspace(0.1, 0.9, 9)))
+        bins_older = pd.Series(np.searchsorted(edges, older))
+        bins_newer = pd.Series(np.searchsorted(edges, newer))
+    expected = bins_older.value_counts(normalize=True)
+    observed = bins_newer.value_counts(normalize=True).reindex(expected.index).fillna(1e-4)
+    return float(((observed - expected) * np.log(observed / expected)).sum())
+
+
+@both
+def test_the_committed_file_is_what_the_generator_writes(table: Table) -> None:
+    """The files can't be edited by hand, and stay small."""
+    content = (TEMPLATE / "data" / "source" / table.file).read_bytes()
+    assert content == make_samples.csv_bytes(table.make())
+    assert len(content) < 900_000
+
+
+def test_the_command_writes_and_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command tells stale or absent files from current ones."""
+    monkeypatch.setattr(make_samples, "TARGET_FOLDER", tmp_path)
+    monkeypatch.setattr(make_samples, "SAMPLES", {DELIVERIES.file: DELIVERIES.make})
+    assert make_samples.main(["--check"]) == 1
+    assert "deliveries.csv differs" in capsys.readouterr().err
+    assert make_samples.main([]) == 0
+    assert make_samples.main(["--check"]) == 0
+    (tmp_path / DELIVERIES.file).write_text("parcel_id\n", encoding="utf-8")
+    assert make_samples.main(["--check"]) == 1
+
+
+def test_another_seed_gives_another_table() -> None:
+    """The seed is used."""
+    assert not make_samples.deliveries(1).raw.equals(make_samples.deliveries(2).raw)
+
+
+@both
+def test_missing_values_are_written_in_many_ways(table: Table) -> None:
+    """Every marker occurs, and no column lacks more than its contract tolerates."""
+    raw = table.committed()
+    for column in table.columns:
+        share = raw[column["name"]].str.strip().str.lower().isin(MARKERS).mean()
+        if column.get("nullable"):
+            assert 0 < share < column["maximum_missing_share"]
+        else:
+            assert share == 0
+    written = set(raw.to_numpy().ravel())
+    assert set(make_samples.MISSING_MARKERS) <= written
+
+
+@both
+def test_categories_have_spaces_capitals_and_aliases(table: Table) -> None:
+    """Each category column needs trimming, lower-casing and its aliases."""
+    raw = table.committed()
+    for column in table.columns:
+        if column["role"] == "categorical":
+            values = raw[column["name"]]
+            allowed = values.str.strip().isin(column["allowed"])
+            assert (values != values.str.strip()).any()
+            assert (values.str.isupper() & values.str.lower().isin(column["allowed"])).any()
+            assert values[~allowed].isin(column["aliases"]).any()
+            assert set(column["aliases"].values()) <= set(column["allowed"])
+            assert not set(column["aliases"]) & set(column["allowed"])
+
+
+@both
+def test_numbers_have_units_separators_and_impossible_values(table: Table) -> None:
+    """Numbers need parsing, and some are out of range."""
+    raw = table.committed()
+    written = {column["name"]: raw[column["name"]] for column in table.columns}
+    numbers = pd.concat([written[name] for name in table.with_role("numeric")])
+    assert numbers.str.fullmatch(r"\d+,\d{3}\.\d+").any()
+    assert numbers.str.fullmatch(r" [\d.]+").any()
+    assert numbers.str.fullmatch(r"[\d.,]+ [a-z%]+").any()
+    outliers = 0
+    for column in table.columns:
+        if column["role"] == "numeric":
+            values = pd.to_numeric(written[column["name"]], errors="coerce")
+            outliers += ((values < column["minimum"]) | (values > column["maximum"])).sum()
+    assert 20 < outliers < 200
+
+
+def test_amounts_have_currency_signs() -> None:
+    """Money is sometimes written with its currency."""
+    assert SUBSCRIPTIONS.committed()["monthly_fee"].str.fullmatch(r"€ \d+\.\d\d").any()
+
+
+@both
+def test_timestamps_have_three_spellings(table: Table) -> None:
+    """Each timestamp column mixes days, ISO 8601 and a space as separator."""
+    raw = table.committed()
+    for name in table.with_role("timestamp"):
+        for pattern in (r"\d{4}-\d\d-\d\d", r"[\d-]{10}T[\d:]{8}", r"[\d-]{10} [\d:]{8}"):
+            assert raw[name].str.fullmatch(pattern).any()
+
+
+@both
+def test_rows_are_shuffled_and_repeated(table: Table) -> None:
+    """Exact repetitions, repeated keys and padded identifiers all occur."""
+    raw, identifier = table.committed(), table.with_role("identifier")[0]
+    assert 0.01 < raw.duplicated().mean() < 0.02
+    keys = raw.drop_duplicates()[identifier].str.strip()
+    assert 0.002 < keys.duplicated().mean() < 0.01
+    assert not raw[identifier].is_monotonic_increasing
+    assert (raw[identifier] != raw[identifier].str.strip()).any()
+
+
+@both
+def test_older_versions_have_the_same_target_and_an_older_timestamp(table: Table) -> None:
+    """Which version of a row is right is decided by its timestamp alone."""
+    raw, identifier = table.committed().drop_duplicates(), table.with_role("identifier")[0]
+    moment, target = table.with_role("timestamp")[0], table.with_role("target")[0]
+    keys = raw[identifier].str.strip()
+    moments = pd.to_datetime(raw[moment].str.replace("T", " "), format="ISO8601")
+    versions = raw.assign(key=keys, moment=moments)[keys.duplicated(keep=False)].groupby("key")
+    assert (versions[target].nunique() == 1).all()
+    assert (versions["moment"].nunique() == 2).all()
+
+
+@both
+def test_cleaning_gives_the_clean_rows_back(table: Table) -> None:
+    """Nothing is spoiled beyond repair."""
+    clean = table.make().clean
+    repaired = cleaned(table.committed(), table)
+    assert len(clean) >= 5_500
+    assert list(repaired) == list(clean)
+    for name in clean:
+        expected, found = clean[name], repaired[name]
+        assert (expected.isna() == found.isna()).all(), name
+        assert (expected.dropna().to_numpy() == found.dropna().to_numpy()).all(), name
+
+
+@both
+def test_clean_values_keep_the_contract(table: Table) -> None:
+    """Types, ranges, allowed values and missing shares are as declared."""
+    clean = table.make().clean
+    assert list(clean) == [column["name"] for column in table.columns]
+    for column in table.columns:
+        values = clean[column["name"]].dropna()
+        missing = 1 - len(values) / len(clean)
+        assert missing <= column.get("maximum_missing_share", 0)
+        if "allowed" in column:
+            assert set(values) == set(column["allowed"])
+        if "minimum" in column:
+            assert values.between(column["minimum"], column["maximum"]).all()
+        if column["role"] == "identifier":
+            assert values.is_unique
+        assert {"description", "example"} <= set(column)
+
+
+def test_sign_up_comes_before_the_snapshot() -> None:
+    """Durations make sense."""
+    assert (make_samples.tenure_days(SUBSCRIPTIONS.make().clean) > 0).all()
+
+
+def test_churn_follows_its_known_probability() -> None:
+    """The target is drawn from the stated probability, also within groups."""
+    sample = SUBSCRIPTIONS.make()
+    probability = sample.truth["probability"].to_numpy()
+    churned = sample.complete["churned"].to_numpy()
+    assert (probability == make_samples.churn_probability(sample.complete)).all()
+    assert 0.2 <= churned.mean() <= 0.3
+    for group in np.array_split(np.argsort(probability), 5):
+        error = np.sqrt((probability[group] * (1 - probability[group])).sum()) / len(group)
+        assert abs(churned[group].mean() - probability[group].mean()) < 3 * error
+
+
+def test_delivery_hours_follow_their_known_distribution() -> None:
+    """The target has the stated median, mean and spread."""
+    sample = DELIVERIES.make()
+    hours = sample.complete["delivery_hours"].to_numpy()
+    distribution = make_samples.delivery_distribution(sample.complete)
+    assert (sample.truth["median"].to_numpy() == distribution.median).all()
+    assert (sample.truth["mean"].to_numpy() == distribution.mean).all()
+    assert abs((hours < distribution.median).mean() - 0.5) < 0.02
+    assert abs((hours / distribution.mean).mean() - 1) < 0.01
+    standard = np.log(hours / distribution.median) / distribution.spread
+    assert abs(standard.std() - 1) < 0.03
+
+
+@both
+def test_one_column_shifts_in_the_newest_fifth_and_nothing_else(table: Table) -> None:
+    """Monitoring has exactly one true thing to report."""
+    sample, older, newer = newest_last(table)
+    frame, _, _ = inputs(table, sample.clean)
+    frame[table.with_role("target")[0]] = sample.clean[table.with_role("target")[0]]
+    for name in frame:
+        values = sample.clean[name] if name in sample.clean else frame[name]
+        index = stability_index(values.iloc[older], values.iloc[newer])
+        if name == table.shifted:
+            assert 0.15 < index < 0.3
+        else:
+            assert index < 0.05, name
+
+
+def encoder(numbers: list[str], categories: list[str]) -> ColumnTransformer:
+    """Return a transformer that imputes and scales numbers and encodes categories."""
+    scaled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    encoded = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    return make_column_transformer((scaled, numbers), (encoded, categories))
+
+
+def test_a_simple_model_comes_close_to_the_best_churn_scores() -> None:
+    """Within 3 % of the true probabilities, far from the base rate."""
+    sample, older, newer = newest_last(SUBSCRIPTIONS)
+    frame, numbers, categories = inputs(SUBSCRIPTIONS, sample.clean)
+    churned = sample.clean["churned"].to_numpy()
+    model = make_pipeline(encoder(numbers, categories), LogisticRegression(C=0.3, max_iter=2000))
+    found = model.fit(frame.iloc[older], churned[older]).predict_proba(frame.iloc[newer])[:, 1]
+    best = sample.truth["probability"].to_numpy()[newer]
+    naive = np.full(len(newer), churned[older].mean())
+    outcome = churned[newer]
+    assert log_loss(outcome, found) < 1.03 * log_loss(outcome, best)
+    assert brier_score_loss(outcome, found) < 1.03 * brier_score_loss(outcome, best)
+    assert roc_auc_score(outcome, found) > 0.97 * roc_auc_score(outcome, best)
+    assert log_loss(outcome, naive) > 1.15 * log_loss(outcome, best)
+
+
+@pytest.mark.parametrize(
+    ("regressor", "tolerance"),
+    [
+        (Ridge(), 0.05),
+        (HistGradientBoostingRegressor(learning_rate=0.05, max_iter=300, max_leaf_nodes=4), 0.03),
+    ],
+    ids=["linear", "boosting"],
+)
+def test_a_simple_model_comes_close_to_the_best_delivery_scores(
+    regressor: BaseEstimator, tolerance: float
+) -> None:
+    """Close to the true median and mean, far from one number for all."""
+    sample, older, newer = newest_last(DELIVERIES)
+    frame, numbers, categories = inputs(DELIVERIES, sample.clean)
+    hours = sample.clean["delivery_hours"].to_numpy()
+    model = make_pipeline(encoder(numbers, categories), regressor)
+    found = model.fit(frame.iloc[older], hours[older]).predict(frame.iloc[newer])
+    median = sample.truth["median"].to_numpy()[newer]
+    mean = sample.truth["mean"].to_numpy()[newer]
+    outcome, naive = hours[newer], np.full(len(newer), np.median(hours[older]))
+    limit = 1 + tolerance
+    best_error = mean_absolute_error(outcome, median)
+    assert mean_absolute_error(outcome, found) < limit * best_error
+    best_squared = root_mean_squared_error(outcome, mean)
+    assert root_mean_squared_error(outcome, found) < limit * best_squared
+    assert mean_absolute_error(outcome, naive) > 1.6 * best_error

@@ -1,0 +1,560 @@
+"""Make the two tables that the template bundles, from a known truth.
+
+Each table starts as complete rows whose target is drawn from a distribution that is an explicit
+function of the row (``churn_probability``, ``delivery_distribution``). So the best score that any
+model can reach is known, and tests can hold the trained model against it. Values are then made
+missing, and what is left is written the way real exports look: several spellings, units, missing
+markers, impossible numbers, duplicates. Cleaning by the data contract undoes all of it.
+
+In the newest fifth of the time range one weakly predictive column of each table changes its
+distribution, so that monitoring has something true to report. Nothing else drifts, and the target
+given the row never does.
+
+``python tools/make_samples.py`` writes both files into the template, ``--check`` compares instead.
+The result depends only on the seed as long as NumPy keeps its random streams; a test notices when
+it doesn't.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+ROWS = 5_900
+SEED = 8
+TARGET_FOLDER = (
+    Path(__file__).resolve().parents[1] / "{{cookiecutter.project_slug}}" / "data" / "source"
+)
+START = np.datetime64("2025-07-01T00:00:00", "s")
+SECONDS_PER_DAY = 86_400
+DAYS = 365
+# From this share of the time range on, one column has another distribution.
+SHIFT_FROM = 0.8
+
+MISSING_MARKERS = ("", "", "", "n/a", "N/A", "?", "unknown", "-", "null", "None")
+EXACT_DUPLICATES = 0.015
+OLDER_VERSIONS = 0.005
+OUTLIERS = 0.003
+DIRTY_CATEGORIES = 0.06
+DIRTY_NUMBERS = 0.05
+PADDED_IDENTIFIERS = 0.005
+SPACED_TIMESTAMPS = 0.15
+MIDNIGHT = 0.03
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+class Sample(NamedTuple):
+    """One table at each step from the truth to the file.
+
+    ``complete`` has every value that the truth depends on. ``clean`` is the same with some values
+    missing, which is what cleaning ``raw`` gives back. Both are ordered by identifier, as is
+    ``truth``: the identifier and either ``probability``, or ``median`` and ``mean``. ``raw`` holds
+    text only, in the order of the file.
+    """
+
+    complete: pd.DataFrame
+    clean: pd.DataFrame
+    truth: pd.DataFrame
+    raw: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Dirt:
+    """How the export of one table spoils it.
+
+    ``missing`` gives the share of missing values by column, ``outliers`` impossible values as they
+    are written, ``spellings`` other ways to write a category, ``formats`` other ways to write a
+    number, and ``decimals`` the decimal places of numbers (whole numbers are not listed). ``older``
+    turns rows into earlier versions of themselves, with the same identifier and target.
+    """
+
+    identifier: str
+    older: Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]
+    missing: Mapping[str, float]
+    outliers: Mapping[str, Sequence[str]]
+    spellings: Mapping[str, Mapping[str, Sequence[str]]]
+    formats: Mapping[str, str]
+    decimals: Mapping[str, int] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------- drawing
+
+
+def _choose(
+    rng: np.random.Generator, shares: Mapping[str, float], rows: int
+) -> npt.NDArray[np.object_]:
+    """Draw ``rows`` categories with the given shares, which add up to 1."""
+    bounds = np.cumsum(list(shares.values()))
+    picked = np.searchsorted(bounds[:-1], rng.random(rows), side="right")
+    return np.array(list(shares), dtype=object)[picked]
+
+
+def _identifiers(rng: np.random.Generator, prefix: str, digits: int, rows: int) -> list[str]:
+    """Draw different identifiers that say nothing about the row, in ascending order."""
+    numbers = np.sort(rng.choice(10**digits, size=rows, replace=False))
+    return [f"{prefix}-{number:0{digits}d}" for number in numbers]
+
+
+def _moments(
+    rng: np.random.Generator, rows: int, first_hour: int, last_hour: int
+) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.bool_]]:
+    """Draw moments between two hours of the days of a year, a few exactly at midnight.
+
+    Returns:
+        The moments, and whether each lies in the part of the range that is shifted.
+    """
+    day = rng.integers(0, DAYS, rows)
+    second = rng.integers(first_hour * 3600, last_hour * 3600, rows)
+    second[rng.random(rows) < MIDNIGHT] = 0
+    offset = day * SECONDS_PER_DAY + second
+    shifted = offset >= SHIFT_FROM * DAYS * SECONDS_PER_DAY
+    return START + offset.astype("timedelta64[s]"), shifted
+
+
+def _per_category(values: pd.Series, effects: Mapping[str, float]) -> Floats:
+    return values.map(effects).to_numpy(dtype=np.float64)
+
+
+# ---------------------------------------------------------------- subscriptions
+
+CHANNELS = {"web": 0.40, "search": 0.28, "referral": 0.20, "partner": 0.12}
+CHANNELS_SHIFTED = {"web": 0.32, "search": 0.23, "referral": 0.16, "partner": 0.29}
+TYPICAL_HOURS_PER_SESSION = 0.9
+
+
+def tenure_days(rows: pd.DataFrame) -> Floats:
+    """Return the days from sign-up to snapshot."""
+    tenure = rows["snapshot_at"] - rows["signup_at"]
+    return (tenure.dt.total_seconds() / SECONDS_PER_DAY).to_numpy(dtype=np.float64)
+
+
+def churn_probability(rows: pd.DataFrame) -> Floats:
+    """Return the true P(churned = 1) of complete rows.
+
+    Nearly all of it is additive in the log-odds. The exceptions: new customers who keep needing
+    support, and premium customers who hardly use what they pay for.
+    """
+    tenure = tenure_days(rows)
+    usage = rows["usage_hours_30d"].to_numpy(dtype=np.float64)
+    sessions = rows["sessions_30d"].to_numpy(dtype=np.float64)
+    tickets = rows["support_tickets_90d"].to_numpy(dtype=np.float64)
+    idle = rows["days_since_login"].to_numpy(dtype=np.float64)
+    failed = rows["failed_payments_12m"].to_numpy(dtype=np.float64)
+    hours_per_session = np.where(
+        sessions > 0, usage / np.maximum(sessions, 1), TYPICAL_HOURS_PER_SESSION
+    )
+    struggling_newcomer = (tenure < 150) & (tickets >= 2)  # noqa: PLR2004
+    unused_premium = (rows["plan"] == "premium").to_numpy() & (usage < 8)  # noqa: PLR2004
+    log_odds = (
+        -1.85
+        - 0.50 * (np.log1p(tenure) - 6)
+        - 0.65 * (np.log1p(usage) - 2.5)
+        + 0.40 * (np.log1p(idle) - 1.5)
+        - 0.45 * (hours_per_session - TYPICAL_HOURS_PER_SESSION)
+        + 0.28 * tickets
+        + 0.55 * failed
+        + 0.020 * (rows["monthly_fee"].to_numpy(dtype=np.float64) - 20)
+        + _per_category(rows["plan"], {"basic": 0.35, "standard": 0.0, "premium": -0.40})
+        + _per_category(
+            rows["payment_method"],
+            {"credit_card": 0.0, "direct_debit": -0.60, "wallet": 0.20, "invoice": 0.50},
+        )
+        + _per_category(rows["region"], {"north": 0.0, "east": 0.15, "south": -0.15, "west": 0.05})
+        + _per_category(
+            rows["channel"], {"web": 0.0, "search": 0.10, "referral": -0.20, "partner": 0.15}
+        )
+        + 0.65 * struggling_newcomer
+        + 0.65 * unused_premium
+    )
+    return np.asarray(1 / (1 + np.exp(-log_odds)), dtype=np.float64)
+
+
+def _subscription_rows(rng: np.random.Generator, rows: int) -> pd.DataFrame:
+    """Draw complete rows without a target; usage, sessions and logins agree with each other."""
+    snapshot_at, shifted = _moments(rng, rows, 0, 6)
+    tenure = np.clip(np.exp(rng.normal(5.9, 0.95, rows)), 30, 3_600)
+    signup_at = snapshot_at - (tenure * SECONDS_PER_DAY).astype("timedelta64[s]")
+    imported = rng.random(rows) < MIDNIGHT  # customers of whom only the day of sign-up is known
+    signup_at = np.where(imported, signup_at.astype("datetime64[D]"), signup_at)
+
+    plan = _choose(rng, {"basic": 0.42, "standard": 0.38, "premium": 0.20}, rows)
+    list_price = pd.Series(plan).map({"basic": 9.9, "standard": 19.9, "premium": 39.9})
+    fee = np.round(list_price.to_numpy() * np.exp(rng.normal(0, 0.18, rows)), 2)
+    payment = _choose(
+        rng, {"credit_card": 0.40, "direct_debit": 0.33, "wallet": 0.17, "invoice": 0.10}, rows
+    )
+    failure_rate = pd.Series(payment).map(
+        {"credit_card": 0.45, "direct_debit": 0.20, "wallet": 0.30, "invoice": 0.60}
+    )
+    channel = np.where(shifted, _choose(rng, CHANNELS_SHIFTED, rows), _choose(rng, CHANNELS, rows))
+
+    engagement = rng.normal(0, 1, rows)
+    sessions = rng.poisson(np.exp(2.3 + 0.85 * engagement)).clip(0, 300)
+    hours_per_session = np.exp(rng.normal(-0.25, 0.5, rows))
+    usage = np.round(np.minimum(sessions * hours_per_session, 700), 1)
+    # The last of the sessions of a month, if these are spread evenly over it.
+    within_month = np.floor(30 * (1 - rng.random(rows) ** (1 / np.maximum(sessions, 1))))
+    longer = np.floor(30 + rng.exponential(45, rows)).clip(30, 365)
+    return pd.DataFrame(
+        {
+            "customer_id": _identifiers(rng, "C", 6, rows),
+            "snapshot_at": snapshot_at,
+            "signup_at": signup_at.astype("datetime64[s]"),
+            "plan": plan,
+            "payment_method": payment,
+            "region": _choose(
+                rng, {"north": 0.30, "east": 0.20, "south": 0.28, "west": 0.22}, rows
+            ),
+            "channel": channel,
+            "monthly_fee": fee,
+            "total_paid": np.round(fee * tenure / 30.4 * np.exp(rng.normal(0, 0.1, rows)), 2),
+            "usage_hours_30d": usage,
+            "sessions_30d": sessions,
+            "support_tickets_90d": rng.poisson(0.8, rows),
+            "days_since_login": np.where(sessions > 0, within_month, longer).astype(np.int64),
+            "failed_payments_12m": rng.poisson(failure_rate.to_numpy()),
+        }
+    )
+
+
+def _older_subscriptions(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the same customers one to three weeks before, with the usage of that time."""
+    weeks = pd.to_timedelta(7 * rng.integers(1, 4, len(rows)), unit="D")
+    usage = (rows["usage_hours_30d"] * rng.uniform(0.8, 1.2, len(rows))).round(1)
+    return rows.assign(snapshot_at=rows["snapshot_at"] - weeks, usage_hours_30d=usage)
+
+
+SUBSCRIPTION_DIRT = Dirt(
+    identifier="customer_id",
+    older=_older_subscriptions,
+    missing={
+        "plan": 0.010,
+        "payment_method": 0.015,
+        "region": 0.030,
+        "channel": 0.030,
+        "monthly_fee": 0.020,
+        "total_paid": 0.035,
+        "usage_hours_30d": 0.010,
+        "sessions_30d": 0.010,
+        "support_tickets_90d": 0.015,
+        "days_since_login": 0.015,
+        "failed_payments_12m": 0.015,
+    },
+    outliers={
+        "monthly_fee": ("-19.90", "99999"),
+        "total_paid": ("-1.00", "9999999"),
+        "usage_hours_30d": ("-5.0", "8760"),
+        "sessions_30d": ("-1", "999999"),
+        "days_since_login": ("-3", "99999"),
+    },
+    spellings={
+        "plan": {"basic": ["starter"], "standard": ["std"], "premium": ["pro", "prem"]},
+        "payment_method": {
+            "credit_card": ["credit card", "card"],
+            "direct_debit": ["direct debit", "sepa"],
+            "wallet": ["e-wallet"],
+            "invoice": ["bill"],
+        },
+        "region": {"north": ["n."], "east": ["e."], "south": ["s."], "west": ["w."]},
+        "channel": {"web": ["website"], "search": ["search ads"], "partner": ["reseller"]},
+    },
+    formats={
+        "monthly_fee": "€ {}",
+        "total_paid": "{} EUR",
+        "usage_hours_30d": "{} h",
+        "days_since_login": "{} days",
+    },
+    decimals={"monthly_fee": 2, "total_paid": 2, "usage_hours_30d": 1},
+)
+
+
+def subscriptions(seed: int = SEED) -> Sample:
+    """Make the table of a subscription service: one row per customer, ``churned`` as the target.
+
+    Args:
+        seed: of the random numbers; the bundled file has the default.
+    """
+    rng = np.random.default_rng([seed, 1])
+    complete = _subscription_rows(rng, ROWS)
+    probability = churn_probability(complete)
+    complete["churned"] = (rng.random(ROWS) < probability).astype(np.int64)
+    truth = pd.DataFrame({"customer_id": complete["customer_id"], "probability": probability})
+    return _spoiled(complete, truth, SUBSCRIPTION_DIRT, rng)
+
+
+# ---------------------------------------------------------------- deliveries
+
+WEATHER = {"dry": 0.62, "rain": 0.20, "fog": 0.10, "storm": 0.08}
+WEATHER_SHIFTED = {"dry": 0.43, "rain": 0.39, "fog": 0.10, "storm": 0.08}
+EVENING = 18
+SATURDAY = 5
+
+
+class Distribution(NamedTuple):
+    """Median and mean of a log-normal distribution for each row, in hours."""
+
+    median: Floats
+    mean: Floats
+    spread: Floats
+
+
+def delivery_distribution(rows: pd.DataFrame) -> Distribution:
+    """Return the true distribution of ``delivery_hours`` of complete rows.
+
+    The hours are log-normal: median · exp(spread · standard normal). The median is a sum of
+    effects with a few exceptions: express parcels feel the distance less, bikes suffer in a storm,
+    warehouses get slow only when nearly full, and what arrives in the evening waits for the night.
+    """
+    log_distance = np.log1p(rows["distance_km"].to_numpy(dtype=np.float64))
+    load = rows["warehouse_load_percent"].to_numpy(dtype=np.float64)
+    experience = rows["courier_experience_months"].to_numpy(dtype=np.float64)
+    weight = rows["weight_kg"].to_numpy(dtype=np.float64)
+    volume = rows["volume_l"].to_numpy(dtype=np.float64)
+    storm = (rows["weather"] == "storm").to_numpy()
+    bike = (rows["vehicle"] == "bike").to_numpy()
+    weekend = (rows["accepted_at"].dt.day_of_week >= SATURDAY).to_numpy()
+    evening = (rows["accepted_at"].dt.hour >= EVENING).to_numpy()
+    express = (rows["service"] == "express").to_numpy()
+    median = (
+        4.0
+        + np.where(express, 2.1, 2.7) * log_distance
+        + _per_category(rows["service"], {"economy": 17.0, "standard": 8.0, "express": 0.0})
+        + _per_category(rows["region"], {"urban": 0.0, "suburban": 0.8, "rural": 2.5})
+        + _per_category(rows["vehicle"], {"bike": -0.6, "van": 0.0, "truck": 2.0})
+        + _per_category(rows["weather"], {"dry": 0.0, "rain": 0.4, "fog": 0.7, "storm": 2.5})
+        + 0.10 * rows["stops_before"].to_numpy(dtype=np.float64)
+        + 0.5 * np.log1p(weight)
+        + 1.0 * (weight / volume)
+        - 0.9 * np.log1p(experience)
+        + 0.02 * load
+        + 0.16 * np.maximum(load - 80, 0)
+        + 3.0 * (storm & bike)
+        + 2.0 * weekend
+        + 1.5 * evening
+    )
+    spread = 0.18 + 0.07 * storm + 0.03 * (rows["region"] == "rural").to_numpy()
+    return Distribution(median, median * np.exp(spread**2 / 2), spread)
+
+
+def _delivery_rows(rng: np.random.Generator, rows: int) -> pd.DataFrame:
+    """Draw complete rows without a target; distance depends on region, vehicle on distance."""
+    accepted_at, shifted = _moments(rng, rows, 7, 21)
+    region = _choose(rng, {"urban": 0.48, "suburban": 0.32, "rural": 0.20}, rows)
+    typical = pd.Series(region).map({"urban": 2.6, "suburban": 3.4, "rural": 4.3}).to_numpy()
+    distance = np.clip(np.exp(rng.normal(typical, 0.9)), 0.3, 2_400)
+    weight = np.clip(np.exp(rng.normal(1.0, 0.9, rows)), 0.1, 90)
+    density = np.clip(np.exp(rng.normal(-1.3, 0.6, rows)), 0.02, 3)
+    # Bikes serve near addresses with light parcels, trucks the far and the heavy ones.
+    reach = np.log1p(distance) + 0.5 * np.log1p(weight) + rng.normal(0, 0.8, rows)
+    vehicle = np.where(reach < 3.0, "bike", np.where(reach < 5.2, "van", "truck"))  # noqa: PLR2004
+    weather = np.where(shifted, _choose(rng, WEATHER_SHIFTED, rows), _choose(rng, WEATHER, rows))
+    return pd.DataFrame(
+        {
+            "parcel_id": _identifiers(rng, "P", 7, rows),
+            "accepted_at": accepted_at,
+            "service": _choose(rng, {"economy": 0.30, "standard": 0.45, "express": 0.25}, rows),
+            "vehicle": vehicle.astype(object),
+            "weather": weather,
+            "region": region,
+            "distance_km": np.round(distance, 1),
+            "weight_kg": np.round(weight, 2),
+            "volume_l": np.round(np.clip(weight / density, 0.5, 1_500), 1),
+            "stops_before": rng.poisson(np.exp(rng.normal(2.6, 0.5, rows))).clip(0, 150),
+            "courier_experience_months": np.floor(rng.exponential(30, rows)).clip(0, 400),
+            "warehouse_load_percent": np.round(100 * rng.beta(5, 2.2, rows), 1),
+        }
+    ).astype({"stops_before": np.int64, "courier_experience_months": np.int64})
+
+
+def _older_deliveries(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the same parcels as first registered: some minutes before, with a rough weight."""
+    minutes = pd.to_timedelta(rng.integers(5, 55, len(rows)), unit="min")
+    weight = (rows["weight_kg"] * rng.uniform(0.8, 1.2, len(rows))).clip(0.1, 90).round(2)
+    return rows.assign(accepted_at=rows["accepted_at"] - minutes, weight_kg=weight)
+
+
+DELIVERY_DIRT = Dirt(
+    identifier="parcel_id",
+    older=_older_deliveries,
+    missing={
+        "service": 0.005,
+        "vehicle": 0.020,
+        "weather": 0.020,
+        "region": 0.020,
+        "distance_km": 0.005,
+        "weight_kg": 0.015,
+        "volume_l": 0.030,
+        "stops_before": 0.020,
+        "courier_experience_months": 0.035,
+        "warehouse_load_percent": 0.015,
+    },
+    outliers={
+        "distance_km": ("-12.5", "999999"),
+        "weight_kg": ("-1.00", "88888"),
+        "volume_l": ("0", "1000000"),
+        "stops_before": ("-2", "9999"),
+        "courier_experience_months": ("-6", "9999"),
+        "warehouse_load_percent": ("-1.0", "870.0"),
+    },
+    spellings={
+        "service": {"economy": ["eco"], "standard": ["std"], "express": ["xpress", "exp"]},
+        "vehicle": {"bike": ["cargo bike", "bicycle"], "truck": ["lorry"]},
+        "weather": {"dry": ["clear"], "rain": ["rainy"], "fog": ["foggy"], "storm": ["stormy"]},
+        "region": {"urban": ["city"], "suburban": ["suburb"], "rural": ["countryside"]},
+    },
+    formats={
+        "distance_km": "{} km",
+        "weight_kg": "{}kg",
+        "volume_l": "{} l",
+        "courier_experience_months": "{} months",
+        "warehouse_load_percent": "{} %",
+    },
+    decimals={"distance_km": 1, "weight_kg": 2, "volume_l": 1, "warehouse_load_percent": 1}
+    | {"delivery_hours": 2},
+)
+
+
+def deliveries(seed: int = SEED) -> Sample:
+    """Make the table of a parcel carrier: one row per parcel, ``delivery_hours`` as the target.
+
+    Args:
+        seed: of the random numbers; the bundled file has the default.
+    """
+    rng = np.random.default_rng([seed, 2])
+    complete = _delivery_rows(rng, ROWS)
+    hours = delivery_distribution(complete)
+    noise = np.exp(hours.spread * rng.normal(0, 1, ROWS))
+    complete["delivery_hours"] = np.round(hours.median * noise, 2)
+    truth = pd.DataFrame(
+        {"parcel_id": complete["parcel_id"], "median": hours.median, "mean": hours.mean}
+    )
+    return _spoiled(complete, truth, DELIVERY_DIRT, rng)
+
+
+# ---------------------------------------------------------------- spoiling
+
+
+def _spoiled(
+    complete: pd.DataFrame, truth: pd.DataFrame, dirt: Dirt, rng: np.random.Generator
+) -> Sample:
+    """Make values missing at random, then write the table as a careless export would."""
+    clean = complete.copy()
+    impossible: dict[str, npt.NDArray[np.bool_]] = {}
+    for column, share in dirt.missing.items():
+        missing = rng.random(ROWS) < share
+        impossible[column] = rng.random(ROWS) < (OUTLIERS if column in dirt.outliers else 0)
+        clean[column] = _nullable(clean[column]).mask(missing | impossible[column])
+    raw = _written(clean, dirt, rng)
+    for column, values in dirt.outliers.items():
+        rows = impossible[column]
+        raw.loc[rows, column] = _choose(rng, dict.fromkeys(values, 1 / len(values)), rows.sum())
+    chosen = np.flatnonzero(rng.random(ROWS) < OLDER_VERSIONS)
+    older = _written(dirt.older(clean.iloc[chosen], rng), dirt, rng)
+    with_older = pd.concat([raw, older], ignore_index=True)
+    repeated = with_older[rng.random(len(with_older)) < EXACT_DUPLICATES]
+    everything = pd.concat([with_older, repeated], ignore_index=True)
+    shuffled = everything.iloc[rng.permutation(len(everything))].reset_index(drop=True)
+    return Sample(complete, clean, truth, shuffled)
+
+
+def _nullable(values: pd.Series) -> pd.Series:
+    """Give whole numbers a type that can hold missing values."""
+    return values.astype("Int64") if pd.api.types.is_integer_dtype(values) else values
+
+
+def _written(rows: pd.DataFrame, dirt: Dirt, rng: np.random.Generator) -> pd.DataFrame:
+    """Write each value of a table as text, in clean and dirty spellings, with missing markers."""
+    columns: dict[str, list[str]] = {}
+    for name, values in rows.items():
+        column = str(name)
+        writer = _writer(column, values, dirt)
+        draws = rng.random((len(values), 2))
+        markers = rng.integers(0, len(MISSING_MARKERS), len(values))
+        columns[column] = [
+            MISSING_MARKERS[marker] if pd.isna(value) else writer(value, first, second)
+            for value, (first, second), marker in zip(values, draws, markers, strict=True)
+        ]
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _writer(column: str, values: pd.Series, dirt: Dirt) -> Callable[[Any, float, float], str]:
+    """Return the function that writes a value of ``column``, given two numbers from [0, 1)."""
+    if column == dirt.identifier:
+        return lambda value, first, _: f" {value} " if first < PADDED_IDENTIFIERS else value
+    if column in dirt.spellings:
+        return lambda value, first, second: _category(
+            value, dirt.spellings[column].get(value, ()), first, second
+        )
+    if pd.api.types.is_datetime64_dtype(values):
+        return _timestamp
+    places = dirt.decimals.get(column, 0)
+    pattern = dirt.formats.get(column, "{}") if column in dirt.missing else ""
+    return lambda value, first, second: _number(value, places, pattern, first, second)
+
+
+def _category(value: str, others: Sequence[str], first: float, second: float) -> str:
+    if first >= DIRTY_CATEGORIES:
+        return value
+    spellings = (value.upper(), f" {value.title()} ", f"{value}  ", *others, *others)
+    return spellings[int(second * len(spellings))]
+
+
+def _timestamp(value: pd.Timestamp, first: float, second: float) -> str:
+    midnight = value == value.normalize()
+    if midnight and second < 0.5:  # noqa: PLR2004
+        return value.strftime("%Y-%m-%d")
+    separator = " " if first < SPACED_TIMESTAMPS else "T"
+    return value.strftime(f"%Y-%m-%d{separator}%H:%M:%S")
+
+
+def _number(value: float, places: int, pattern: str, first: float, second: float) -> str:
+    separated = f"{value:,.{places}f}"  # thousands always are, where the column may be dirty
+    if not pattern:
+        return f"{value:.{places}f}"
+    if first >= DIRTY_NUMBERS:
+        return separated
+    spellings = (f" {separated}", pattern.format(separated))
+    return spellings[int(second * len(spellings))]
+
+
+# ---------------------------------------------------------------- files
+
+SAMPLES: Mapping[str, Callable[[], Sample]] = {
+    "subscriptions.csv": subscriptions,
+    "deliveries.csv": deliveries,
+}
+
+
+def csv_bytes(sample: Sample) -> bytes:
+    """Return the raw table as the bytes of its CSV file: UTF-8, comma, one newline per row."""
+    text: str = sample.raw.to_csv(index=False, lineterminator="\n")
+    return text.encode()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the files of both tables, or with ``--check`` tell whether they are up to date."""
+    parser = argparse.ArgumentParser(description="Make the tables that the template bundles.")
+    parser.add_argument("--check", action="store_true", help="only compare, exit 1 if they differ")
+    check = parser.parse_args(arguments).check
+    status = 0
+    for name, make in SAMPLES.items():
+        path = TARGET_FOLDER / name
+        content = csv_bytes(make())
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        elif not path.is_file() or path.read_bytes() != content:
+            print(f"{name} differs; run `python tools/make_samples.py`", file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -61,25 +61,28 @@ def output(tmp_path: Path) -> Path:
     return folder
 
 
-def run(*command: str, cwd: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command; never raises."""
+def attempt(
+    name: str, *arguments: str | Path, cwd: Path, typed: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool from this environment, or else from the path; never raises."""
+    # Not `python -m`, which would put the current folder's modules before the tool's own.
+    own = Path(sys.executable).with_name(name)
+    command = [own if own.exists() else name, *arguments]
     return subprocess.run(
         command, cwd=cwd, input=typed, capture_output=True, text=True, check=False
     )
 
 
-def run(name: str, *arguments: str, cwd: Path, typed: str = "") -> str:
-    """Run one of the tools installed beside this Python; what it printed when all went well."""
-    done = run(sys.executable, "-m", name, *arguments, cwd=cwd, typed=typed)
+def run(name: str, *arguments: str | Path, cwd: Path, typed: str = "") -> str:
+    """Run a tool; what it printed when all went well."""
+    done = attempt(name, *arguments, cwd=cwd, typed=typed)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def run("git", *arguments: str, cwd: Path) -> str:
-    """Run git; what it printed when all went well."""
-    done = run("git", *arguments, cwd=cwd)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def quietly(template: Path, output: Path) -> list[str]:
+    """Arguments for a project with defaults for whatever is not given."""
+    return ["--no-input", "-o", str(output), str(template)]
 
 
 def commit_all(folder: Path) -> None:
@@ -121,9 +124,7 @@ def test_all_tools_write_the_same_bytes(
     name = rendering.complete(answers)["project_slug"]
     pairs = [f"{question}={answer}" for question, answer in answers.items()]
 
-    said = run(
-        "cookiecutter", "--no-input", "-o", output, template, *pairs, cwd=home
-    )
+    said = run("cookiecutter", "--no-input", "-o", output, template, *pairs, cwd=home)
     assert contents(output / name) == expected
     assert f"cd {name}" in said
     assert "make run" in said
@@ -133,9 +134,7 @@ def test_all_tools_write_the_same_bytes(
 
     stored = home / ".cookiecutter_replay" / "template.json"
     again = output / "again"
-    run(
-        "cookiecutter", "--replay-file", stored, "-o", again, template, cwd=home
-    )
+    run("cookiecutter", "--replay-file", stored, "-o", again, template, cwd=home)
     assert contents(again / name) == expected
 
     result = cookies.bake(extra_context=answers, template=str(template))
@@ -147,9 +146,7 @@ def test_all_tools_write_the_same_bytes(
     commit_all(repository)
     crufted = output / "crufted"
     extra = ["--extra-context", json.dumps(answers)]
-    run(
-        "cruft", "create", "-y", *extra, "--output-dir", crufted, repository, cwd=home
-    )
+    run("cruft", "create", "-y", *extra, "--output-dir", crufted, repository, cwd=home)
     assert contents(crufted / name) == expected
 
     assert rendering.tree(template) == before
@@ -182,7 +179,7 @@ def test_jinja_on_the_command_line_is_rendered_by_cookiecutter(
     template: Path, home: Path, output: Path
 ) -> None:
     """What `--no-input` gets is a template to cookiecutter, before this one sees it."""
-    arguments = ["--no-input", "-o", output, template, "description={{ 7 * 7 }} parcels"]
+    arguments = [*quietly(template, output), "description={{ 7 * 7 }} parcels"]
     run("cookiecutter", *arguments, cwd=home)
     [project] = output.iterdir()
     content = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
@@ -193,7 +190,7 @@ def test_unknown_questions_are_ignored_by_cookiecutter(
     template: Path, bake: Callable[..., Path], home: Path, output: Path
 ) -> None:
     """A misspelt question silently gives the default: documented, not ours to change."""
-    arguments = ["--no-input", "-o", output, template, "severing=api"]
+    arguments = [*quietly(template, output), "severing=api"]
     run("cookiecutter", *arguments, cwd=home)
     [project] = output.iterdir()
     assert contents(project) == contents(bake())
@@ -203,7 +200,7 @@ def test_unknown_choices_are_refused_by_cookiecutter(
     template: Path, home: Path, output: Path
 ) -> None:
     """On the command line a choice that does not exist ends before anything is written."""
-    arguments = ["--no-input", "-o", output, template, "serving=pigeon"]
+    arguments = [*quietly(template, output), "serving=pigeon"]
     done = attempt("cookiecutter", *arguments, cwd=home)
     assert done.returncode != 0
     assert not list(output.iterdir())
@@ -274,16 +271,14 @@ def test_slugs_that_are_no_new_folder_end_at_once(
 def test_answers_can_be_corrected_after_a_refusal(template: Path, home: Path, output: Path) -> None:
     """The way out that the message names works."""
     pairs = ["project_slug=json", "author_name=Zoë", "serving=api"]
-    arguments = ["--no-input", "-o", output, template, *pairs]
+    arguments = [*quietly(template, output), *pairs]
     done = attempt("cookiecutter", *arguments, cwd=home)
     assert done.returncode != 0
     assert not list(output.iterdir())
     assert "~/.cookiecutter_replay/template.json" in done.stderr
     stored = home / ".cookiecutter_replay" / "template.json"
     stored.write_text(stored.read_text().replace('"json"', '"churn_model"'))
-    run(
-        "cookiecutter", "--replay-file", stored, "-o", output, template, cwd=home
-    )
+    run("cookiecutter", "--replay-file", stored, "-o", output, template, cwd=home)
     answers = {"project_slug": "churn_model", "serving": "api"}
     assert set(rendering.tree(output / "churn_model")) == set(
         rendering.expected_tree(rendering.complete(answers))
@@ -295,7 +290,7 @@ def test_an_existing_folder_is_left_alone(template: Path, home: Path, output: Pa
     (output / "mine").mkdir()
     (output / "mine" / "notes.txt").write_text("precious")
     pairs = ["project_slug=mine", "description= x"]
-    arguments = ["--no-input", "-f", "-o", output, template, *pairs]
+    arguments = ["-f", *quietly(template, output), *pairs]
     assert attempt("cookiecutter", *arguments, cwd=home).returncode != 0
     assert rendering.tree(output) == {"mine/notes.txt": b"precious"}
 

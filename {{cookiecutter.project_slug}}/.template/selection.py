@@ -4,7 +4,6 @@ Every variant of a file is rendered; the manifest says which answers each belong
 variants move to their final names and all others go. Files the manifest does not list stay.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +116,7 @@ def apply(root: Path, decided: Plan) -> None:
     for source, final in decided.kept:
         if source != final and (root / source).is_file():
             (root / final).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(root / source, root / final)
+            (root / source).replace(root / final)
     for source in (*decided.dropped, *(source for source, _ in decided.kept)):
         _remove_empty_folders(root, (root / source).parent)
 

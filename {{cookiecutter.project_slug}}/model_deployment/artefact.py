@@ -4,8 +4,12 @@
 ``reference.parquet`` (what monitoring compares with), ``metadata.json`` with the fingerprint of
 each file, and ``MODEL_CARD.md``. ``models/live.json`` names the live version together with the
 fingerprint of its metadata, so that no file of an artefact can change unnoticed.
+
+Usage: ``python -m model_deployment.artefact VERSION`` makes an earlier version live again.
 """
 
+import argparse
+import logging
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +21,7 @@ import onnxruntime
 from data_prep.feature_engineering import FeatureNames, feature_names
 from utils.config import Project, ProjectError, Recipe
 from utils.files import sha256, write_json
+from utils.logging import run
 
 MODELS = Path("models")
 POINTER = "live.json"
@@ -25,6 +30,8 @@ GRAPH = "model.onnx"
 REFERENCE = "reference.parquet"
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class DataVersion(msgspec.Struct, frozen=True):
@@ -116,10 +123,33 @@ def read_pointer(models: Path) -> Pointer:
     return pointer
 
 
+def _check_fingerprint(path: Path, fingerprint: str) -> None:
+    if not path.is_file():
+        raise ProjectError(f"{path} is missing from the artefact. Export again: make run")
+    if sha256(path) != fingerprint:
+        raise ProjectError(
+            f"{path} was changed after export and is refused. Export again: make run"
+        )
+
+
 def publish(models: Path, version: str) -> None:
     """Make ``version`` the live one; readers see the old pointer or the new, never a mixture."""
     pointer = Pointer(version, sha256(models / version / METADATA))
     write_json(models / POINTER, pointer)
+
+
+def load_version(models: Path, version: str, *, threads: int = 1) -> Artefact:
+    """Load a version after checking the fingerprint of every file that its metadata lists.
+
+    Raises:
+        ProjectError: a file is missing, or is not the one that was exported.
+    """
+    directory = models / version
+    metadata = _read(directory / METADATA, Metadata)
+    for name, fingerprint in metadata.files.items():
+        _check_fingerprint(directory / name, fingerprint)
+    scorer = open_graph(directory / GRAPH, metadata.recipe, threads=threads)
+    return Artefact(directory, metadata, scorer)
 
 
 def load_artefact(models: Path = MODELS, *, threads: int = 1) -> Artefact:
@@ -133,17 +163,20 @@ def load_artefact(models: Path = MODELS, *, threads: int = 1) -> Artefact:
         ProjectError: a file is missing, or is not the one that was exported.
     """
     pointer = read_pointer(models)
-    directory = models / pointer.version
-    path = directory / METADATA
-    metadata = _read(path, Metadata)
-    expected = {METADATA: pointer.metadata_sha256, **metadata.files}
-    for name, fingerprint in expected.items():
-        file = directory / name
-        if not file.is_file():
-            raise ProjectError(f"{file} is missing from the artefact. Export again: make run")
-        if sha256(file) != fingerprint:
-            raise ProjectError(
-                f"{file} was changed after export and is refused. Export again: make run"
-            )
-    scorer = open_graph(directory / GRAPH, metadata.recipe, threads=threads)
-    return Artefact(directory, metadata, scorer)
+    _check_fingerprint(models / pointer.version / METADATA, pointer.metadata_sha256)
+    return load_version(models, pointer.version, threads=threads)
+
+
+def main() -> None:
+    """Make the version named on the command line live, if its files are as they were exported."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("version", help="a folder of models/")
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder of the artefacts")
+    arguments = parser.parse_args()
+    load_version(arguments.models, arguments.version)
+    publish(arguments.models, arguments.version)
+    log.info("live", extra={"version": arguments.version})
+
+
+if __name__ == "__main__":
+    run(main)

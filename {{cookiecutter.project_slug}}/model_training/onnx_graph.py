@@ -56,7 +56,7 @@ Tree = dict[int, Branch | float]
 
 
 def _constant(name: str, values: Array) -> onnx.TensorProto:
-    return numpy_helper.from_array(np.ascontiguousarray(values), name)
+    return numpy_helper.from_array(np.asarray(values, order="C"), name)
 
 
 def _boosted_trees(

@@ -228,14 +228,13 @@ def replace_parts(text: str, parts: dict[str, str]) -> str:
         start, end = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
         if start not in text and end not in text:
             continue
-        pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-        if text.count(start) != 1 or text.count(end) != 1 or not pattern.search(text):
+        if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
             raise ProjectError(
                 f"{README} must hold one {start} followed by one {end}; restore the pair or "
                 "delete both."
             )
-        replacement = f"{start}\n{content}\n{end}"
-        text = pattern.sub(lambda _, new=replacement: new, text)
+        before, after = text.split(start)[0], text.split(end)[1]
+        text = f"{before}{start}\n{content}\n{end}{after}"
     return text
 
 

@@ -381,6 +381,23 @@ def test_projects_follow_the_template_and_switch_options(
     assert updated(project) == with_own_changes(rendering.bake(home / "v4", {}, repository))
 
 
+def test_a_bad_answer_in_an_update_changes_nothing(
+    template: Path, home: Path, output: Path
+) -> None:
+    """The hook refuses during an update as well, and the project stays as it was."""
+    repository = home / "template"
+    shutil.copytree(template, repository)
+    commit_all(repository)
+    run("cruft", "create", "-y", "--output-dir", output, repository, cwd=home)
+    [project] = output.iterdir()
+    commit_all(project)
+    change = ["--variables-to-update", json.dumps({"serving": "api", "description": ""})]
+    done = attempt("cruft", "update", "-y", *change, cwd=project)
+    assert done.returncode != 0
+    assert "description is empty" in done.stderr
+    assert run("git", "status", "--porcelain", cwd=project) == ""
+
+
 def updated(project: Path) -> dict[str, bytes]:
     """The files of a project after an update, which must have left no conflict."""
     assert "UU" not in run("git", "status", "--porcelain", cwd=project)

@@ -1,1 +1,185 @@
-"""Written next."""
+"""Figures of how well the predictions of a regression fit the outcomes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+
+from data_viz.plot_utils import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    STYLE,
+    column_label,
+    histogram_edges,
+    mean_interval,
+    panels,
+)
+from utils.config import Column
+
+Array = npt.NDArray[np.float64]
+
+DECILES = 10
+HEXAGONS = 45
+
+
+def decile_codes(predicted: Array) -> npt.NDArray[np.int64]:
+    """Number the tenths of the rows by prediction, ascending, shape (n,)."""
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, DECILES + 1)[1:-1]))
+    return np.searchsorted(edges, predicted, side="right")
+
+
+def _density(axes: Axes, across: Array, up: Array) -> PolyCollection:
+    """Draw points as hexagons, darker where more rows lie, so that none hides another."""
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    return axes.hexbin(
+        across,
+        up,
+        gridsize=(HEXAGONS, HEXAGONS // 2),
+        bins="log",
+        mincnt=1,
+        cmap="Blues",
+        linewidths=0.2,
+        edgecolors="white",
+        vmin=0.4,
+    )
+
+
+def _rows_bar(figure: Figure, axes: Axes, hexagons: PolyCollection) -> None:
+    bar = figure.colorbar(hexagons, ax=axes, shrink=0.7, pad=0.01, format="{x:,.4g}")
+    bar.set_label("held-out rows")
+    bar.outline.set_visible(False)  # type: ignore[operator]
+
+
+@rc_context(STYLE)
+def predicted_actual_figure(
+    outcome: Array, predicted: Array, decision: Mapping[str, float], column: Column
+) -> Figure:
+    """Show the outcome against the prediction, with the prediction interval around it."""
+    figure, (axes,) = panels(1, "Outcome against prediction on the held-out rows", height=4.6)
+    hexagons = _density(axes, predicted, outcome)
+    ends = np.array([predicted.min(), predicted.max()])
+    axes.plot(ends, ends, color=INK, linewidth=1.4, label="outcome = prediction")
+    for name, shown in (("lower", "prediction interval"), ("upper", "_")):
+        axes.plot(ends, ends + decision[name], "--", color=ORANGE, linewidth=1.4, label=shown)
+    axes.set_xlabel(f"predicted {column_label(column)}")
+    axes.set_ylabel(f"actual {column_label(column)}")
+    axes.legend(loc="upper left")
+    _rows_bar(figure, axes, hexagons)
+    return figure
+
+
+@rc_context(STYLE)
+def residual_figure(
+    outcome: Array, predicted: Array, decision: Mapping[str, float], column: Column
+) -> Figure:
+    """Show the residual against the prediction, with its median per tenth of the rows."""
+    del decision
+    figure, (axes,) = panels(1, "Residuals against prediction on the held-out rows", height=4)
+    residuals = outcome - predicted
+    hexagons = _density(axes, predicted, residuals)
+    axes.axhline(0, color=INK, linewidth=1.2)
+    codes = decile_codes(predicted)
+    found = np.unique(codes)
+    centres = [float(np.median(predicted[codes == code])) for code in found]
+    quartiles = np.array([np.quantile(residuals[codes == code], [0.1, 0.5, 0.9]) for code in found])
+    axes.plot(centres, quartiles[:, 1], "o-", color=ORANGE, label="median per tenth of the rows")
+    axes.plot(centres, quartiles[:, 0], ":", color=ORANGE, label="10 % and 90 % quantiles")
+    axes.plot(centres, quartiles[:, 2], ":", color=ORANGE, label="_")
+    axes.set_xlabel(f"predicted {column_label(column)}")
+    axes.set_ylabel(f"actual − predicted {column_label(column)}")
+    axes.legend(loc="upper left")
+    _rows_bar(figure, axes, hexagons)
+    return figure
+
+
+@rc_context(STYLE)
+def residual_distribution_figure(
+    outcome: Array, predicted: Array, decision: Mapping[str, float], column: Column
+) -> Figure:
+    """Show how often each size of error occurs, and the prediction interval."""
+    figure, (axes,) = panels(1, "Distribution of the residuals on the held-out rows", height=3.4)
+    residuals = outcome - predicted
+    edges = histogram_edges(residuals, integer=False)
+    fine = np.linspace(edges[0], edges[-1], 2 * edges.size)
+    axes.hist(residuals, bins=fine.tolist(), color=BLUE, rwidth=0.92)
+    median = float(np.median(residuals))
+    axes.axvline(median, color=INK, linewidth=1.4, label=f"median {median:+.3g}")
+    bounds = f"prediction interval {decision['lower']:+.3g} to {decision['upper']:+.3g}"
+    for name, shown in (("lower", bounds), ("upper", "_")):
+        axes.axvline(decision[name], color=ORANGE, linestyle="--", linewidth=1.4, label=shown)
+    outside = float(np.mean((residuals < edges[0]) | (residuals > edges[-1])))
+    if outside > 0:
+        note = f"{outside:.1%} lie outside"
+        axes.text(0.99, 0.6, note, transform=axes.transAxes, ha="right", fontsize=9, color=GREY)
+    axes.set_xlabel(f"actual − predicted {column_label(column)}")
+    axes.set_ylabel("held-out rows")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    axes.grid(visible=False, axis="x")
+    axes.legend(loc="upper right")
+    return figure
+
+
+@rc_context(STYLE)
+def interval_coverage_figure(
+    outcome: Array, predicted: Array, decision: Mapping[str, float], column: Column
+) -> Figure:
+    """Show how often the prediction interval holds the outcome, per tenth of the predictions."""
+    figure, (axes,) = panels(1, "Coverage of the prediction interval", height=3.6)
+    residuals = outcome - predicted
+    inside = ((residuals >= decision["lower"]) & (residuals <= decision["upper"])).astype(float)
+    codes = decile_codes(predicted)
+    found = np.unique(codes)
+    centres = [float(np.median(predicted[codes == code])) for code in found]
+    shares, low, high = np.array([mean_interval(inside[codes == code]) for code in found]).T
+    axes.errorbar(
+        centres,
+        shares,
+        yerr=np.stack([shares - low, high - shares]),
+        fmt="o-",
+        color=BLUE,
+        elinewidth=1.2,
+        capsize=2,
+        markersize=5,
+        label="tenths of the held-out rows with 95 % interval",
+    )
+    overall = float(inside.mean())
+    axes.axhline(
+        overall, linestyle="--", color=GREY, linewidth=1.2, label=f"all rows, {overall:.1%}"
+    )
+    axes.set_ylim(min(0.5, float(low.min()) - 0.05), 1.02)
+    axes.set_xlabel(f"predicted {column_label(column)}")
+    axes.set_ylabel("share of outcomes inside")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    axes.legend(loc="lower left")
+    return figure
+
+
+def performance_figures(
+    outcome: Array, predicted: Array, decision: Mapping[str, float], target_column: Column
+) -> dict[str, Figure]:
+    """Return the figures of the evaluation by name.
+
+    Args:
+        outcome: in the unit of the target, shape (n,).
+        predicted: in the unit of the target, shape (n,).
+        decision: ``lower`` and ``upper``, which added to a prediction give its interval.
+        target_column: what is predicted.
+    """
+    makers = {
+        "predicted_actual": predicted_actual_figure,
+        "residuals": residual_figure,
+        "residual_distribution": residual_distribution_figure,
+        "interval_coverage": interval_coverage_figure,
+    }
+    return {
+        name: make(outcome, predicted, decision, target_column) for name, make in makers.items()
+    }

@@ -13,8 +13,12 @@ from utils.config import Column, Contract
 
 Step = Callable[[nw.Expr], nw.Expr]
 
+# All white space of Unicode by name, because engines read the class \s differently.
+WHITESPACE = "[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"
 # A number once currency signs, thousands separators and a trailing unit are gone.
-NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?$"
+NUMBER = r"^-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?$"
+WHOLE_NUMBER = r"^-?[0-9]{1,18}$"
+LARGEST_EXACT = 2**53
 LEAP_YEAR = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26]|00)00)"
 # Only days that exist, because parsers raise on the 30th of February.
 DATE = (
@@ -32,45 +36,72 @@ def _keep(value: nw.Expr, condition: nw.Expr) -> nw.Expr:
     return nw.when(condition).then(value).otherwise(nw.lit(None))
 
 
+def _lowercase(value: nw.Expr) -> nw.Expr:
+    """Lower-case text; the two letters that engines lower differently come out alike."""
+    dotless = value.str.replace_all("İ", "i", literal=True)
+    return dotless.str.to_lowercase().str.replace_all("ς", "σ", literal=True)
+
+
 def _text_steps(missing_markers: Sequence[str]) -> list[Step]:
     return [
-        lambda value: value.cast(nw.String).str.replace_all(r"\s+", " ").str.strip_chars(),
-        lambda value: _keep(value, ~value.str.to_lowercase().is_in(list(missing_markers))),
+        lambda value: value.cast(nw.String).str.replace_all(WHITESPACE, " ").str.strip_chars(" "),
+        lambda value: _keep(value, ~_lowercase(value).is_in(list(missing_markers))),
     ]
 
 
 def _category_steps(column: Column) -> list[Step]:
     aliases = column.aliases
     if not aliases:
-        return [lambda value: value.str.to_lowercase()]
+        return [_lowercase]
     return [
-        lambda value: value.str.to_lowercase(),
+        _lowercase,
         lambda value: value.replace_strict(
             list(aliases), list(aliases.values()), default=value, return_dtype=nw.String
         ),
     ]
 
 
-def _parse_number_steps() -> list[Step]:
-    return [
+def _parse_number_steps(*, whole: bool) -> list[Step]:
+    steps: list[Step] = [
         lambda value: (
-            value.str.to_lowercase()
-            .str.replace_all(r"[,\s€$£%]", "")
+            _lowercase(value)
+            .str.replace_all(r"[, €$£%]", "")
             .str.replace_all(r"[a-zµ°²³/]+$", "")
-        ),
-        lambda value: _keep(value, value.str.contains(NUMBER)).cast(nw.Float64),
+            .str.replace_all(r"^\+", "")
+        )
     ]
+    if whole:
+        return [
+            *steps,
+            lambda value: value.str.replace_all(r"\.0*$", ""),
+            lambda value: _keep(value, value.str.contains(WHOLE_NUMBER)).cast(nw.Int64),
+        ]
+    return [*steps, lambda value: _keep(value, value.str.contains(NUMBER)).cast(nw.Float64)]
 
 
-def _number_steps(column: Column, dtype: nw.dtypes.DType) -> list[Step]:
+def _float_steps(*, whole: bool) -> list[Step]:
+    steps: list[Step] = [
+        lambda value: value.cast(nw.Float64),
+        lambda value: _keep(value, value.is_finite()),
+    ]
+    if whole:
+        steps += [
+            lambda value: _keep(value, value == value.round(0)),
+            lambda value: _keep(value, value.abs() <= LARGEST_EXACT).cast(nw.Int64),
+        ]
+    return steps
+
+
+def _number_steps(
+    column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str]
+) -> list[Step]:
     whole = column.type == "integer"
     steps: list[Step] = []
-    # Integers don't go by way of floats, which hold them exactly only up to 2**53.
-    if not dtype.is_integer():
-        steps.append(lambda value: value.cast(nw.Float64))
-        steps.append(lambda value: _keep(value, value.is_finite()))
-        if whole:
-            steps.append(lambda value: _keep(value, value == value.round(0)))
+    if dtype == nw.String:
+        steps += [*_text_steps(missing_markers), *_parse_number_steps(whole=whole)]
+    # Integers never go by way of floats, which hold them exactly only up to LARGEST_EXACT.
+    if dtype.is_float() or not whole:
+        steps += _float_steps(whole=whole)
     minimum, maximum = column.minimum, column.maximum
     if minimum is not None:
         steps.append(lambda value: _keep(value, value >= minimum))
@@ -112,12 +143,11 @@ def _steps(column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str
     input in a condition would otherwise be evaluated twice for every step that follows.
     """
     text = _text_steps(missing_markers)
-    is_text = dtype == nw.String
     if column.type == "timestamp":
+        is_text = dtype == nw.String
         return [*text, *_parse_timestamp_steps()] if is_text else _timestamp_steps(dtype)
     if column.type in {"integer", "float"}:
-        parse = [*text, *_parse_number_steps()] if is_text else []
-        return [*parse, *_number_steps(column, dtype)]
+        return _number_steps(column, dtype, missing_markers)
     return [*text, *_category_steps(column)] if column.role == "categorical" else text
 
 

@@ -55,6 +55,7 @@ from utils.config import (
 )
 from utils.files import read_json, sha256, write_json, write_text
 from utils.logging import run
+from utils.readme import escape
 
 TOLERANCE = 1e-6
 GENERATED_ROWS = 10_000
@@ -221,13 +222,13 @@ def model_card(metadata: Metadata, report: EvaluationReport) -> str:
         f"| {'not defined' if item.metric is None else format(item.metric, '.4g')} |"
         for item in report.segments
     )
-    return f"""# Model card: {metadata.project.name}, version {metadata.version}
+    return f"""# Model card: {escape(metadata.project.name)}, version {metadata.version}
 
 ## Purpose
-{metadata.project.description}
+{escape(metadata.project.description)}
 
-- Input: {metadata.project.model_input}
-- Output: {metadata.project.model_output}
+- Input: {escape(metadata.project.model_input)}
+- Output: {escape(metadata.project.model_output)}
 - Estimator: {metadata.estimator}
 
 ## Performance on {report.rows} held-out rows

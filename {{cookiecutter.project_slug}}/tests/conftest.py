@@ -1,0 +1,141 @@
+"""Fixtures shared by all tests: a small data contract, and one run of the whole pipeline."""
+
+import importlib
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from data_prep.storage import Frame
+from utils.config import Column, Contract, Features, Interval, Ratio, Recipe, Transformation
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE_ROWS = 1500
+MARKERS = ("", "-", "?", "n/a", "unknown")
+
+
+def run_stage(command: str) -> None:
+    """Run ``python -m MODULE ARGUMENTS`` of ``dvc.yaml`` in this process."""
+    _, _, module, *arguments = shlex.split(command)
+    before = sys.argv
+    sys.argv = [module, *arguments]
+    try:
+        importlib.import_module(module).main()
+    finally:
+        sys.argv = before
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this project in which every stage of ``dvc.yaml`` ran on part of the data."""
+    copy = tmp_path_factory.mktemp("project")
+    for name in ("README.md", "params.yaml", "schema.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, copy / name)
+    params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
+    source = copy / params["data"]["source"]
+    source.parent.mkdir(parents=True)
+    with (ROOT / params["data"]["source"]).open(encoding="utf-8") as lines:
+        source.write_text("".join(next(lines) for _ in range(SAMPLE_ROWS)), encoding="utf-8")
+    params["evaluation"]["bootstrap_samples"] = 40
+    (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
+    before = Path.cwd()
+    os.chdir(copy)
+    try:
+        stages = yaml.safe_load((copy / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        for stage in stages.values():
+            run_stage(stage["cmd"])
+    finally:
+        os.chdir(before)
+    return copy
+
+
+@pytest.fixture
+def in_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project of the ``project`` fixture as the current folder."""
+    monkeypatch.chdir(project)
+    return project
+
+
+@pytest.fixture(scope="session")
+def models(project: Path) -> Path:
+    """The folder of model artefacts of the ``project`` fixture."""
+    return project / "models"
+
+
+@pytest.fixture(scope="session")
+def records(project: Path) -> pl.DataFrame:
+    """Records as a caller sends them: the inputs of the contract, without the target."""
+    return pl.read_parquet(project / "data/recent.parquet")
+
+
+@pytest.fixture
+def contract() -> Contract:
+    """A small contract with one column of every kind."""
+    return Contract(
+        table="orders",
+        description="One row per order.",
+        provenance="Made for the tests.",
+        columns=(
+            Column("order_id", "identifier", "string", "Order number."),
+            Column("ordered_at", "timestamp", "timestamp", "Moment of the order."),
+            Column("paid_at", "timestamp", "timestamp", "Moment of the payment.", nullable=True),
+            Column(
+                "colour",
+                "categorical",
+                "string",
+                "Colour.",
+                nullable=True,
+                maximum_missing_share=0.5,
+                allowed=("red", "dark blue"),
+                aliases={"navy": "dark blue", "blue": "dark blue"},
+            ),
+            Column(
+                "price",
+                "numeric",
+                "float",
+                "Price.",
+                unit="EUR",
+                nullable=True,
+                maximum_missing_share=0.5,
+                minimum=0,
+                maximum=10_000,
+            ),
+            Column(
+                "pieces",
+                "numeric",
+                "integer",
+                "Number of pieces.",
+                nullable=True,
+                maximum_missing_share=0.5,
+                minimum=0,
+            ),
+            Column("returned", "target", "integer", "1 if returned.", allowed=(0, 1)),
+        ),
+    )
+
+
+@pytest.fixture
+def recipe(contract: Contract) -> Recipe:
+    """A recipe over the small contract that uses every kind of derivation."""
+    return Recipe(
+        contract=contract,
+        missing_markers=MARKERS,
+        transformation=Transformation(
+            elapsed_days={"days_to_pay": Interval("ordered_at", "paid_at")},
+            calendar={"ordered_at": ("hour", "weekday", "month")},
+            logarithm=("price", "days_to_pay"),
+        ),
+        features=Features(ratios={"price_per_piece": Ratio("price", "pieces")}),
+    )
+
+
+def values(frame: Frame, column: str) -> list[Any]:
+    """Return a column as plain Python values, missing as None."""
+    result: list[Any] = frame.to_arrow()[column].to_pylist()
+    return result

@@ -1,0 +1,298 @@
+"""Retrieval, cleaning, validation, transformation, features and storage."""
+
+import gzip
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from data_prep.cleaning import clean, standardise
+from data_prep.feature_engineering import derive, feature_names
+from data_prep.pipeline import main
+from data_prep.retrieval import retrieve
+from data_prep.storage import Frame, read_csv, read_parquet, write_parquet
+from data_prep.validation import validate
+from tests.conftest import MARKERS, values
+from utils.config import Column, Contract, ProjectError, Recipe
+
+ROW = {
+    "order_id": "A1",
+    "ordered_at": "2026-03-01T10:30:00",
+    "paid_at": "2026-03-03",
+    "colour": "red",
+    "price": "12.5",
+    "pieces": "3",
+    "returned": "0",
+}
+
+
+def raw(*rows: dict[str, Any]) -> Frame:
+    """Return rows of text as the pandas engine reads them."""
+    data = pd.DataFrame([{**ROW, **row} for row in rows])
+    return nw.from_native(data.convert_dtypes(dtype_backend="pyarrow"), eager_only=True)
+
+
+def cleaned(contract: Contract, column: str, text: str | None) -> Any:
+    """Return what standardising makes of one text."""
+    frame = standardise(raw({column: text}), contract.columns, MARKERS)
+    return values(frame, column)[0]
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "expected"),
+    [
+        ("price", "12.5", 12.5),
+        ("price", " € 1,204.50 ", 1204.5),
+        ("price", "12 km", 12.0),
+        ("price", "1e3", 1000.0),
+        ("price", "-1", None),
+        ("price", "10001", None),
+        ("price", "inf", None),
+        ("price", "nan", None),
+        ("price", "1.2.3", None),
+        ("price", "N/A", None),
+        ("price", None, None),
+        ("pieces", "3", 3),
+        ("pieces", "3.0", 3),
+        ("pieces", "3.5", None),
+        ("pieces", "9007199254740993", 9007199254740993),
+        ("pieces", "1e30", None),
+        ("colour", "  RED ", "red"),
+        ("colour", "Navy", "dark blue"),
+        ("colour", "dark   blue", "dark blue"),
+        ("colour", "Unknown", None),
+        ("colour", "green", "green"),
+        ("colour", "\xa0RED\u2003", "red"),
+        ("order_id", " A 1 ", "A 1"),
+        ("ordered_at", "2026-03-01 10:30:00", datetime(2026, 3, 1, 10, 30)),
+        ("ordered_at", "2026-03-01T10:30:00Z", datetime(2026, 3, 1, 10, 30)),
+        ("ordered_at", "2026-03-01T10:30:00.123", datetime(2026, 3, 1, 10, 30)),
+        ("ordered_at", "2024-02-29", datetime(2024, 2, 29)),
+        ("ordered_at", "2026-02-29", None),
+        ("ordered_at", "2026-13-01", None),
+        ("ordered_at", "yesterday", None),
+    ],
+)
+def test_standardise_repairs_or_drops_a_value(
+    contract: Contract, column: str, text: str | None, expected: object
+) -> None:
+    assert cleaned(contract, column, text) == expected
+
+
+def test_integers_beyond_floats_stay_exact(contract: Contract) -> None:
+    big = 2**53 + 1
+    frame = nw.from_native(pl.DataFrame({"pieces": [big]}), eager_only=True)
+    pieces = [column for column in contract.columns if column.name == "pieces"]
+    assert values(standardise(frame, pieces, MARKERS), "pieces") == [big]
+
+
+def test_time_zones_become_utc(contract: Contract) -> None:
+    moment = pl.Series(["2026-03-01T10:30:00+02:00"]).str.to_datetime(time_zone="Europe/Berlin")
+    frame = nw.from_native(pl.DataFrame({"ordered_at": moment}), eager_only=True)
+    ordered_at = [column for column in contract.columns if column.name == "ordered_at"]
+    expected = [datetime(2026, 3, 1, 8, 30)]
+    assert values(standardise(frame, ordered_at, MARKERS), "ordered_at") == expected
+
+
+def test_clean_keeps_the_newest_of_each_identifier_in_order(contract: Contract) -> None:
+    frame = raw(
+        {"order_id": "B", "ordered_at": "2026-01-02", "price": "2"},
+        {"order_id": "A", "price": "1"},
+        {"order_id": "B", "ordered_at": "2026-01-03", "price": "3"},
+        {"order_id": "A", "price": "1"},
+        {"order_id": "C", "returned": "?"},
+        {"order_id": "-", "price": "5"},
+    )
+    result = clean(frame, contract, MARKERS)
+    assert values(result, "order_id") == ["A", "B"]
+    assert values(result, "price") == [1.0, 3.0]
+
+
+AWKWARD = st.one_of(
+    st.none(),
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "n/a",
+            "RED",
+            "navy",
+            "€ 3",
+            "1e400",
+            "2026-02-30",
+            "0x1f",
+            "٣",
+            "İς",
+            "\xa0a\u2003b",
+        ]
+    ),
+    st.text(st.characters(codec="utf-8"), max_size=12),
+    st.floats(allow_nan=False, allow_infinity=False).map(str),
+    st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)).map(lambda moment: moment.isoformat()),
+)
+ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(ROW, AWKWARD)), min_size=1, max_size=8)
+
+
+def engines(rows: list[dict[str, Any]]) -> tuple[Frame, Frame]:
+    """Return the same rows of text on pandas, as training has them, and on Polars, as serving."""
+    polars = pl.DataFrame(rows, schema=dict.fromkeys(ROW, pl.String))
+    pandas = polars.to_pandas(use_pyarrow_extension_array=True)
+    return nw.from_native(pandas, eager_only=True), nw.from_native(polars, eager_only=True)
+
+
+@given(rows=ROWS)
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_training_and_serving_engines_give_the_same_features(
+    recipe: Recipe, rows: list[dict[str, Any]]
+) -> None:
+    results = []
+    for frame in engines(rows):
+        standard = standardise(frame, recipe.contract.columns, MARKERS)
+        again = standardise(standard, recipe.contract.columns, MARKERS)
+        assert again.rows() == standard.rows(), "standardising twice must change nothing"
+        results.append(derive(standard, recipe))
+    pandas, polars = results
+    assert pandas.columns == polars.columns
+    for name in pandas.columns:
+        for left, right in zip(values(pandas, name), values(polars, name), strict=True):
+            assert left == right or (
+                isinstance(left, float) and math.isclose(left, right, rel_tol=1e-12)
+            ), f"{name}: {left!r} on pandas, {right!r} on Polars"
+
+
+def test_features_are_what_they_say(recipe: Recipe) -> None:
+    frame = standardise(raw(ROW, {"pieces": "0", "colour": "?"}), recipe.contract.columns, MARKERS)
+    result = derive(frame, recipe)
+    names = feature_names(recipe)
+    assert set(names.numeric + names.categorical) < set(result.columns)
+    assert values(result, "days_to_pay")[0] == pytest.approx(1 + 13.5 / 24)
+    assert values(result, "ordered_at_hour")[0] == 10.0
+    assert values(result, "ordered_at_weekday")[0] == 7.0, "1 March 2026 is a Sunday"
+    assert values(result, "ordered_at_month")[0] == 3.0
+    assert values(result, "log_price")[0] == pytest.approx(math.log(13.5))
+    assert values(result, "price_per_piece") == [pytest.approx(12.5 / 3), None]
+    assert values(result, "colour") == ["red", "missing"]
+
+
+def test_validation_names_column_rule_count_and_examples(contract: Contract) -> None:
+    rows = [{"order_id": f"A{number}", "price": str(number)} for number in range(10)]
+    frame = standardise(raw(*rows), contract.columns, MARKERS)
+    assert validate(frame, contract).passed
+    broken = frame.with_columns(
+        price=nw.when(nw.col("order_id") == "A3").then(nw.lit(-5.0)).otherwise(nw.col("price")),
+        colour=nw.when(nw.col("order_id") == "A4").then(nw.lit("pink")).otherwise(nw.col("colour")),
+        order_id=nw.when(nw.col("order_id") == "A9")
+        .then(nw.lit("A8"))
+        .otherwise(nw.col("order_id")),
+        paid_at=nw.when(nw.col("order_id") == "A5").then(nw.lit(None)).otherwise(nw.col("paid_at")),
+    )
+    report = validate(broken, contract)
+    found = {(item.column, item.rule): item for item in report.violations}
+    assert found[("price", "must be at least 0")].examples == [{"order_id": "A3", "price": -5.0}]
+    assert found[("colour", "must be one of red, dark blue")].count == 1
+    assert found[("order_id", "must identify one row only")].count == 2
+    assert found[("paid_at", "must be missing in at most 0.0% of rows")].share == 0.1
+    assert len(found) == 4
+    assert "price: must be at least 0, broken by 1 of 10 rows (10.0%)" in report.summary()
+
+
+def test_retrieval_reads_every_format_alike(tmp_path: Path, contract: Contract) -> None:
+    text = ",".join(ROW) + "\n" + ",".join(ROW.values()) + "\n"
+    plain, packed, parquet = (tmp_path / f"t.{end}" for end in ("csv", "csv.gz", "parquet"))
+    plain.write_text(text, encoding="utf-8-sig")
+    packed.write_bytes(gzip.compress(text.encode()))
+    frames = [retrieve(plain, contract)[0], retrieve(packed, contract)[0]]
+    write_parquet(frames[0], parquet)
+    frame, description = retrieve(parquet, contract)
+    for other in frames:
+        assert other.rows() == frame.rows()
+    assert (description.rows, description.columns) == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("absent.csv", None, "was not found"),
+        ("t.pkl", b"x", "pickle"),
+        ("t.xlsx", b"x", "unknown format"),
+        ("t.csv", b"", "not a readable CSV"),
+        ("t.csv", b"a,b\n1,2\n", "lacks the column"),
+        ("t.csv", (",".join(ROW) + "\n").encode(), "no rows"),
+        ("t.csv", b"a,a\n1,2\n", "more than one column named a"),
+        ("t.csv", b"a,b\n1,2,3\n", "more values than its header"),
+        ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "not a readable CSV"),
+        ("t.csv", b"a,b\n\xff\xfe,2\n", "not UTF-8"),
+        ("t.parquet", b"nonsense", "not a readable Parquet"),
+    ],
+)
+def test_retrieval_refuses_with_a_reason(
+    tmp_path: Path, contract: Contract, name: str, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ProjectError, match=message):
+        retrieve(tmp_path / name, contract)
+
+
+def test_writing_is_repeatable_and_leaves_nothing_on_failure(tmp_path: Path) -> None:
+    frame = raw(ROW)
+    write_parquet(frame, tmp_path / "a.parquet")
+    write_parquet(frame, tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert read_parquet(tmp_path / "a.parquet").rows() == frame.rows()
+    before = (tmp_path / "a.parquet").read_bytes()
+    with pytest.raises(AttributeError):
+        write_parquet(None, tmp_path / "a.parquet")  # type: ignore[arg-type]
+    assert (tmp_path / "a.parquet").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
+
+
+def test_a_table_that_breaks_the_contract_ends_the_pipeline(
+    in_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = read_parquet(in_project / "data/clean.parquet")
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "schema.yaml"):
+        (tmp_path / name).write_bytes((in_project / name).read_bytes())
+    write_parquet(nw.concat([target, target]), tmp_path / "data/clean.parquet")
+    monkeypatch.setattr("sys.argv", ["pipeline", "validate"])
+    with pytest.raises(ProjectError, match="must identify one row only"):
+        main()
+    assert "must identify one row only" in (tmp_path / "reports/validation.json").read_text()
+
+
+def test_a_source_without_usable_rows_ends_the_pipeline(
+    in_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = read_parquet(in_project / "data/raw.parquet").columns
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "schema.yaml"):
+        (tmp_path / name).write_bytes((in_project / name).read_bytes())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/t.csv").write_text(",".join(columns) + "\n" + "," * (len(columns) - 1) + "\n")
+    write_parquet(read_csv(tmp_path / "data/t.csv"), tmp_path / "data/raw.parquet")
+    monkeypatch.setattr("sys.argv", ["pipeline", "clean"])
+    with pytest.raises(ProjectError, match="No row is left after cleaning"):
+        main()
+    assert not (tmp_path / "data/clean.parquet").exists()
+
+
+def test_a_column_without_a_rule_is_accepted(contract: Contract) -> None:
+    free = Column(
+        "note", "categorical", "string", "Anything.", nullable=True, maximum_missing_share=1
+    )
+    frame = standardise(raw({"note": "whatever"}), [*contract.columns, free], MARKERS)
+    extended = Contract("orders", "", "", (*contract.columns, free))
+    assert validate(frame, extended).passed

@@ -7,7 +7,6 @@ import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from sklearn.metrics import (
     average_precision_score,
     precision_recall_curve,
@@ -15,7 +14,17 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from data_viz.plot_utils import BLUE, GREY, INK, ORANGE, STYLE, mean_interval, panels
+from data_viz.plot_utils import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    STYLE,
+    mean_interval,
+    panels,
+    percent,
+    thousands,
+)
 from utils.config import Column
 from utils.metrics import decision_summary
 
@@ -32,7 +41,6 @@ def _point(axes: Axes, across: float, up: float, threshold: float) -> None:
 def _unit_square(axes: Axes) -> None:
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_box_aspect(0.62)
 
 
 @rc_context(STYLE)
@@ -102,7 +110,7 @@ def calibration_figure(outcome: Array, predicted: Array, threshold: float, name:
         elinewidth=1.2,
         capsize=2,
         markersize=5,
-        label="model, tenths of the rows with 95 % interval",
+        label="model, tenths of the rows with 95% interval",
     )
     upper.set_ylim(0, top)
     upper.set_ylabel(f"observed share of {name} = 1")
@@ -117,13 +125,13 @@ def calibration_figure(outcome: Array, predicted: Array, threshold: float, name:
     )
     lower.axvline(threshold, color=INK, linewidth=1.2, label=f"threshold {threshold:.3g}")
     lower.set_ylabel("held-out rows")
-    lower.yaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    thousands(lower.yaxis)
     lower.legend(loc="upper right")
     for axes in (upper, lower):
         axes.set_xlim(0, top)
-        axes.set_xlabel(f"predicted probability of {name} = 1")
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    upper.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        percent(axes.xaxis)
+    lower.set_xlabel(f"predicted probability of {name} = 1")
+    percent(upper.yaxis)
     return figure
 
 

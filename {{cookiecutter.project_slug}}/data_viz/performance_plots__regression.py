@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from data_viz.plot_utils import (
     BLUE,
@@ -20,13 +19,17 @@ from data_viz.plot_utils import (
     histogram_edges,
     mean_interval,
     panels,
+    percent,
+    thousands,
 )
 from utils.config import Column
 
 Array = npt.NDArray[np.float64]
 
 DECILES = 10
-HEXAGONS = 45
+HEXAGONS = (50, 16)
+# Without the palest blues, in which single rows would vanish.
+BLUES = ListedColormap(colormaps["Blues"](np.linspace(0.3, 1, 256)))
 
 
 def decile_codes(predicted: Array) -> npt.NDArray[np.int64]:
@@ -35,27 +38,19 @@ def decile_codes(predicted: Array) -> npt.NDArray[np.int64]:
     return np.searchsorted(edges, predicted, side="right")
 
 
-def _density(axes: Axes, across: Array, up: Array) -> PolyCollection:
+def _draw_density(figure: Figure, axes: Axes, across: Array, up: Array) -> None:
     """Draw points as hexagons, darker where more rows lie, so that none hides another."""
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
-    return axes.hexbin(
-        across,
-        up,
-        gridsize=(HEXAGONS, HEXAGONS // 2),
-        bins="log",
-        mincnt=1,
-        cmap="Blues",
-        linewidths=0.2,
-        edgecolors="white",
-        vmin=0.4,
-    )
-
-
-def _rows_bar(figure: Figure, axes: Axes, hexagons: PolyCollection) -> None:
-    bar = figure.colorbar(hexagons, ax=axes, shrink=0.7, pad=0.01, format="{x:,.4g}")
-    bar.set_label("held-out rows")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    hexagons = axes.hexbin(across, up, gridsize=HEXAGONS, mincnt=1, cmap=BLUES, linewidths=0.2)
+    most = max(2.0, float(np.max(np.asarray(hexagons.get_array()))))
+    hexagons.set_norm(LogNorm(1, most))
+    bar = figure.colorbar(hexagons, ax=axes, shrink=0.7, pad=0.01, label="held-out rows")
+    steps = np.outer(10.0 ** np.arange(np.ceil(np.log10(most)) + 1), [1, 2, 5]).ravel()
+    shown = steps[steps <= most]
+    bar.set_ticks(shown.tolist(), labels=[f"{step:,.0f}" for step in shown])
+    bar.minorticks_off()
+    bar.outline.set_visible(False)
+    thousands(axes.xaxis)
+    thousands(axes.yaxis)
 
 
 @rc_context(STYLE)
@@ -64,7 +59,7 @@ def predicted_actual_figure(
 ) -> Figure:
     """Show the outcome against the prediction, with the prediction interval around it."""
     figure, (axes,) = panels(1, "Outcome against prediction on the held-out rows", height=4.6)
-    hexagons = _density(axes, predicted, outcome)
+    _draw_density(figure, axes, predicted, outcome)
     ends = np.array([predicted.min(), predicted.max()])
     axes.plot(ends, ends, color=INK, linewidth=1.4, label="outcome = prediction")
     for name, shown in (("lower", "prediction interval"), ("upper", "_")):
@@ -72,7 +67,6 @@ def predicted_actual_figure(
     axes.set_xlabel(f"predicted {column_label(column)}")
     axes.set_ylabel(f"actual {column_label(column)}")
     axes.legend(loc="upper left")
-    _rows_bar(figure, axes, hexagons)
     return figure
 
 
@@ -84,19 +78,18 @@ def residual_figure(
     del decision
     figure, (axes,) = panels(1, "Residuals against prediction on the held-out rows", height=4)
     residuals = outcome - predicted
-    hexagons = _density(axes, predicted, residuals)
+    _draw_density(figure, axes, predicted, residuals)
     axes.axhline(0, color=INK, linewidth=1.2)
     codes = decile_codes(predicted)
     found = np.unique(codes)
     centres = [float(np.median(predicted[codes == code])) for code in found]
     quartiles = np.array([np.quantile(residuals[codes == code], [0.1, 0.5, 0.9]) for code in found])
     axes.plot(centres, quartiles[:, 1], "o-", color=ORANGE, label="median per tenth of the rows")
-    axes.plot(centres, quartiles[:, 0], ":", color=ORANGE, label="10 % and 90 % quantiles")
+    axes.plot(centres, quartiles[:, 0], ":", color=ORANGE, label="10% and 90% quantiles")
     axes.plot(centres, quartiles[:, 2], ":", color=ORANGE, label="_")
     axes.set_xlabel(f"predicted {column_label(column)}")
     axes.set_ylabel(f"actual − predicted {column_label(column)}")
     axes.legend(loc="upper left")
-    _rows_bar(figure, axes, hexagons)
     return figure
 
 
@@ -121,7 +114,7 @@ def residual_distribution_figure(
         axes.text(0.99, 0.6, note, transform=axes.transAxes, ha="right", fontsize=9, color=GREY)
     axes.set_xlabel(f"actual − predicted {column_label(column)}")
     axes.set_ylabel("held-out rows")
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    thousands(axes.yaxis)
     axes.grid(visible=False, axis="x")
     axes.legend(loc="upper right")
     return figure
@@ -148,7 +141,7 @@ def interval_coverage_figure(
         elinewidth=1.2,
         capsize=2,
         markersize=5,
-        label="tenths of the held-out rows with 95 % interval",
+        label="tenths of the held-out rows with 95% interval",
     )
     overall = float(inside.mean())
     axes.axhline(
@@ -157,8 +150,8 @@ def interval_coverage_figure(
     axes.set_ylim(min(0.5, float(low.min()) - 0.05), 1.02)
     axes.set_xlabel(f"predicted {column_label(column)}")
     axes.set_ylabel("share of outcomes inside")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
+    percent(axes.yaxis)
+    thousands(axes.xaxis)
     axes.legend(loc="lower left")
     return figure
 

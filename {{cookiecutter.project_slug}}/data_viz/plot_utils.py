@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 from scipy import stats
 
 from data_prep.pipeline import CLEAN
@@ -57,7 +57,9 @@ STYLE: Any = {
     "ytick.color": INK,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
-    "legend.frameon": False,
+    "legend.facecolor": "white",
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.85,
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
     "figure.facecolor": "white",
@@ -67,6 +69,7 @@ WIDTH = 9.0
 DOTS_PER_INCH = 120
 
 MISSING = "missing"
+BASELINE = "baseline"
 CONFIDENCE = 0.95
 PANELS = 30
 BARS = 12
@@ -209,10 +212,10 @@ def is_binary(values: Array) -> bool:
 
 
 def mean_interval(values: Array) -> tuple[float, float, float]:
-    """Return the mean of ``values``, shape (n,), with its 95 % confidence interval.
+    """Return the mean of ``values``, shape (n,), with its 95% confidence interval.
 
     Shares get the interval of Wilson (1927), which stays within 0 and 1; other means Student's.
-    A single number has an interval without bounds on neither side: NaN.
+    The interval of a single number other than 0 and 1 is NaN.
     """
     mean, count = float(values.mean()), values.size
     if is_binary(values):
@@ -233,19 +236,32 @@ def _range_text(values: Array) -> str:
     return f"{low:,.6g}" if low == high else f"{low:,.4g} to {high:,.4g}"
 
 
-def numeric_codes(values: Array) -> npt.NDArray[np.int64]:
-    """Number the groups of equal size that values, shape (n,), fall into; -1 where missing.
+def group_edges(values: Array) -> Array:
+    """Return the smallest value of each group but the first, for groups of about equal size.
 
-    A column with few distinct values has one group per value.
+    Few distinct values make one group each; groups of too few rows are joined to the one below.
+
+    Args:
+        values: finite values, shape (n,).
     """
+    distinct, counts = np.unique(values, return_counts=True)
+    if distinct.size > GROUPS:
+        return np.unique(np.quantile(values, np.linspace(0, 1, GROUPS + 1)[1:-1]))
+    edges, rows, left = [], 0, values.size
+    for value, count in zip(distinct, counts, strict=True):
+        if rows >= FEW_ROWS and left >= FEW_ROWS:
+            edges.append(value)
+            rows = 0
+        rows += count
+        left -= count
+    return np.array(edges)
+
+
+def numeric_codes(values: Array) -> npt.NDArray[np.int64]:
+    """Number the groups that values, shape (n,), fall into, ascending; -1 where missing."""
     known = np.isfinite(values)
-    distinct = np.unique(values[known])
-    edges = (
-        distinct[1:]
-        if distinct.size <= GROUPS
-        else np.unique(np.quantile(values[known], np.linspace(0, 1, GROUPS + 1)[1:-1]))
-    )
-    return np.where(known, np.searchsorted(edges, values, side="right"), -1)
+    codes = np.searchsorted(group_edges(values[known]), values, side="right")
+    return np.where(known, codes, -1)
 
 
 def numeric_groups(values: Array, outcome: Array) -> list[Group]:
@@ -365,9 +381,9 @@ def summarise_categories(values: Text) -> CategoricalSummary:
 
 
 def column_label(column: Column) -> str:
-    """Return the name of a column in words, with its unit."""
+    """Return the name of a column in words, with its unit unless the name says it."""
     words = column.name.replace("_", " ")
-    return f"{words} ({column.unit})" if column.unit else words
+    return words if not column.unit or column.unit in words.split() else f"{words} ({column.unit})"
 
 
 def outcome_label(target: Column, *, binary: bool) -> str:
@@ -389,12 +405,14 @@ def panels(
     return figure, list(grid[:count])
 
 
-def _thousands(axis: Any) -> None:
+def thousands(axis: Axis) -> None:
+    """Write the numbers of an axis with separators, and only as precise as needed."""
     axis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
 
 
-def _percent(axis: Any) -> None:
-    axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
+def percent(axis: Axis) -> None:
+    """Write the shares of an axis as percentages, only as precise as needed."""
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
 
 
 def _first(columns: Sequence[Column], title: str, limit: int) -> tuple[Sequence[Column], str]:
@@ -441,7 +459,7 @@ def distribution_figure(frame: Frame, contract: Contract) -> Figure:
         known = values[np.isfinite(values)]
         is_target = column.role == "target"
         axes.set_title(f"{column.name}{' (target)' if is_target else ''}")
-        axes.set_xlabel(column_label(column))
+        axes.set_xlabel(column.unit)
         axes.set_ylabel("rows")
         if known.size == 0:
             _empty(axes)
@@ -450,10 +468,10 @@ def distribution_figure(frame: Frame, contract: Contract) -> Figure:
         axes.hist(known, bins=edges.tolist(), color=ORANGE if is_target else BLUE, rwidth=0.92)
         axes.grid(visible=False, axis="x")
         axes.xaxis.set_major_locator(
-            MaxNLocator(5, integer=column.type == "integer", steps=[1, 2, 5, 10])
+            MaxNLocator(6, integer=column.type == "integer", steps=[1, 2, 2.5, 5, 10])
         )
-        _thousands(axes.xaxis)
-        _thousands(axes.yaxis)
+        thousands(axes.xaxis)
+        thousands(axes.yaxis)
         outside = float(np.mean((known < edges[0]) | (known > edges[-1])))
         if outside > 0:
             note = f"{outside:.1%} lie outside"
@@ -486,7 +504,7 @@ def category_figure(frame: Frame, contract: Contract) -> Figure:
         axes.grid(visible=False, axis="y")
         axes.set_title(column.name)
         axes.set_xlabel("rows")
-        _thousands(axes.xaxis)
+        thousands(axes.xaxis)
     return figure
 
 
@@ -494,7 +512,8 @@ def category_figure(frame: Frame, contract: Contract) -> Figure:
 def missingness_figure(frame: Frame, contract: Contract) -> Figure:
     """Show the share of missing values per column beside the share that the contract allows."""
     shares = {
-        column.name: float(frame[column.name].is_null().mean()) for column in contract.columns
+        column.name: int(frame[column.name].is_null().sum()) / frame.shape[0]
+        for column in contract.columns
     }
     columns = sorted(contract.columns, key=lambda column: (-shares[column.name], column.name))
     figure, (axes,) = panels(1, "Missing values", height=0.27 * len(columns) + 0.8)
@@ -514,13 +533,13 @@ def missingness_figure(frame: Frame, contract: Contract) -> Figure:
             label="most that the contract allows",
             zorder=3,
         )
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.grid(visible=False, axis="y")
     axes.set_xlim(left=0)
     axes.set_xlabel("share of rows")
-    _percent(axes.xaxis)
+    percent(axes.xaxis)
     return figure
 
 
@@ -536,7 +555,15 @@ def correlation_figure(correlations: pd.DataFrame) -> Figure:
     for (row, column), value in np.ndenumerate(shown):
         if np.isfinite(value):
             colour = "white" if abs(value) > 0.6 else INK  # noqa: PLR2004
-            axes.text(column, row, f"{value:+.2f}", ha="center", va="center", color=colour, size=9)
+            axes.text(
+                column,
+                row,
+                f"{round(value, 2) + 0.0:+.2f}",
+                ha="center",
+                va="center",
+                color=colour,
+                size=9,
+            )
     axes.set_xticks(range(size), names[:-1], rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(size), names[1:])
     axes.grid(visible=False)
@@ -544,7 +571,7 @@ def correlation_figure(correlations: pd.DataFrame) -> Figure:
     axes.get_yticklabels()[-1].set_color(ORANGE)
     bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.01)
     bar.set_label("correlation")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
 
 
@@ -566,21 +593,13 @@ def _draw_numeric_relation(axes: Axes, groups: Sequence[Group]) -> None:
     _draw_means(axes, positions, known, fmt="o-", color=BLUE, elinewidth=1.2)
     absent = [group for group in groups if group.position is None and group.rows >= FEW_ROWS]
     if absent:
-        beyond = positions[-1] + 0.12 * max(positions[-1] - positions[0], 1.0)
-        _draw_means(axes, [beyond], absent, fmt="s", color=GREY)
-        axes.annotate(
-            MISSING,
-            (beyond, absent[0].high),
-            (0, 3),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=8,
-            color=GREY,
-        )
-        axes.margins(x=0.1)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    _thousands(axes.xaxis)
+        beyond = positions[-1] + 0.13 * (positions[-1] - positions[0] or 1.0)
+        _draw_means(axes, [beyond], absent, fmt="s", color=GREY, elinewidth=1.2)
+        place = axes.get_xaxis_transform()
+        axes.text(beyond, 0.02, MISSING, transform=place, ha="center", fontsize=8, color=GREY)
+    axes.margins(x=0.08)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    thousands(axes.xaxis)
 
 
 def _draw_categorical_relation(axes: Axes, groups: Sequence[Group]) -> None:
@@ -600,7 +619,7 @@ def _draw_categorical_relation(axes: Axes, groups: Sequence[Group]) -> None:
 def relation_figure(
     found: Sequence[Relation], contract: Contract, overall: float, *, binary: bool
 ) -> Figure:
-    """Show the mean of the target, with 95 % intervals, per group of each column.
+    """Show the mean of the target, with 95% intervals, per group of each column.
 
     Args:
         found: the relations, the strongest first.
@@ -611,19 +630,21 @@ def relation_figure(
     columns = {column.name: column for column in contract.columns}
     shown = list(found[:PANELS])
     label = outcome_label(contract.target, binary=binary)
-    title = f"{label[0].upper()}{label[1:]}, per group of rows with 95 % interval"
+    title = f"{label[0].upper()}{label[1:]}, per group of rows with 95% interval"
     figure, grid = panels(len(shown), title)
     for item, axes in zip(shown, grid, strict=True):
         column = columns[item.column]
         axes.axhline(overall, color=GREY, linestyle="--", linewidth=1)
+        axes.yaxis.set_tick_params(labelleft=True)
         if column.role == "categorical":
             _draw_categorical_relation(axes, item.groups)
         else:
             _draw_numeric_relation(axes, item.groups)
-            axes.set_xlabel(column_label(column))
+            axes.set_xlabel(column.unit)
         axes.set_title(column.name)
-        if binary:
-            _percent(axes.yaxis)
+        axes.sharey(grid[0])
+    if binary:
+        percent(grid[0].yaxis)
     figure.supylabel(label, fontsize=9)
     return figure
 
@@ -645,24 +666,20 @@ def timeline_figure(frame: Frame, contract: Contract) -> Figure:
         2, f"Rows and target over time ({column.name})", columns=1, height=2
     )
     rows = np.bincount(codes, minlength=count)
-    upper.bar(centres, rows, width=0.9 * span / count, color=BLUE)  # type: ignore[arg-type]
+    upper.bar(centres, rows, width=0.9 * span / count, color=BLUE)
     upper.set_ylabel(f"rows per {span / count:.2g} days")
     upper.grid(visible=False, axis="x")
-    _thousands(upper.yaxis)
+    thousands(upper.yaxis)
     filled = [code for code in range(count) if rows[code] > 1]
     groups = [_group(str(code), outcome[codes == code], None) for code in filled]
-    _draw_means(lower, centres[filled], groups, fmt="o-", color=ORANGE, elinewidth=1.2)  # type: ignore[arg-type]
+    _draw_means(lower, centres[filled], groups, fmt="o-", color=ORANGE, elinewidth=1.2)
     lower.axhline(float(outcome.mean()), color=GREY, linestyle="--", linewidth=1)
     binary = is_binary(outcome)
-    lower.set_ylabel(outcome_label(contract.target, binary=binary).replace(" with ", "\nwith "))
+    lower.set_ylabel(outcome_label(contract.target, binary=binary))
     if binary:
-        _percent(lower.yaxis)
+        percent(lower.yaxis)
     lower.set_xlabel("UTC")
     lower.sharex(upper)
-    for axes in (upper, lower):
-        locator = AutoDateLocator(minticks=4, maxticks=9)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     return figure
 
 
@@ -711,7 +728,7 @@ def learning_curve_figure(points: Sequence[tuple[int, float, float]], label: str
     axes.set_xlabel("rows trained on (mean over the folds)")
     axes.set_ylabel(label)
     axes.set_xlim(left=0)
-    _thousands(axes.xaxis)
+    thousands(axes.xaxis)
     axes.legend()
     return figure
 
@@ -724,10 +741,13 @@ def candidates_figure(results: Sequence[CandidateScore], label: str) -> Figure:
         results: one per candidate; the one named ``baseline`` is marked.
         label: what the score is.
     """
-    ordered = sorted(results, key=lambda result: result.mean)
+    means = {result.name: result.mean for result in results}
+    # The baseline's end of the scale is the bad one, and comes last.
+    from_below = means.get(BASELINE, -np.inf) > np.median(list(means.values()))
+    ordered = sorted(results, key=lambda result: result.mean, reverse=bool(from_below))
     figure, (axes,) = panels(1, "Candidates in cross-validation", height=0.5 * len(ordered) + 1)
     for position, result in enumerate(ordered):
-        is_baseline = result.name == "baseline"
+        is_baseline = result.name == BASELINE
         colour = GREY if is_baseline else BLUE
         axes.errorbar(
             result.mean, position, xerr=result.standard_error, fmt="o", color=colour, capsize=3
@@ -799,18 +819,23 @@ def _relation_findings(
 ) -> Iterable[str]:
     target = contract.target
     units = {column.name: column.unit for column in contract.columns}
+    subject = f"the share with `{target.name}` = 1" if binary else "the mean"
     clear = [item for item in found if item.p_value < SIGNIFICANCE / len(found)]
     for item in clear[:LISTED]:
-        large = [group for group in item.groups if group.rows >= FEW_ROWS] or item.groups
-        ends = [min(large, key=lambda group: group.mean), max(large, key=lambda group: group.mean)]
-        described = [
-            f"{_amount(group.mean, target, binary=binary)} for {group.label}"
-            f"{f' {units[item.column]}' if units[item.column] and group.label != MISSING else ''}"
-            for group in ends
+        large = [
+            group for group in item.groups if group.rows >= FEW_ROWS and group.label != MISSING
         ]
+        if not large:
+            continue
+        ends = [min(large, key=lambda group: group.mean), max(large, key=lambda group: group.mean)]
+        low, high = (
+            f"{_amount(group.mean, target, binary=binary)} "
+            f"({f'{group.label} {units[item.column]}'.rstrip()})"
+            for group in ends
+        )
         yield (
             f"`{item.column}` alone explains {item.explained:.1%} of the variance of "
-            f"`{target.name}`: its mean goes from {described[0]} to {described[1]}."
+            f"`{target.name}`: {subject} ranges from {low} to {high}."
         )
     unclear = [item.column for item in found if item not in clear]
     if unclear:
@@ -838,11 +863,10 @@ def _period_finding(frame: Frame, contract: Contract, period: Period) -> str:
 
 def strong_correlations(correlations: pd.DataFrame) -> list[Correlation]:
     """Return the pairs of inputs with a rank correlation of at least 0.7, the strongest first."""
-    names = list(correlations.columns[:-1])
+    names, matrix = list(correlations.columns[:-1]), correlations.to_numpy()
     pairs = [
-        Correlation(first, second, float(correlations.loc[first, second]))
-        for position, first in enumerate(names)
-        for second in names[position + 1 :]
+        Correlation(names[row], names[column], float(matrix[row, column]))
+        for row, column in zip(*np.triu_indices(len(names), k=1), strict=True)
     ]
     strong = [pair for pair in pairs if abs(pair.coefficient) >= CORRELATED]
     return sorted(strong, key=lambda pair: -abs(pair.coefficient))
@@ -899,7 +923,7 @@ def explore(frame: Frame, contract: Contract) -> Exploration:
         *([_period_finding(frame, contract, period)] if period else []),
         *(
             f"`{pair.first}` and `{pair.second}` rank rows almost alike "
-            f"(Spearman {pair.coefficient:+.2f}), so each says little that the other does not."
+            f"(Spearman {pair.coefficient:+.2f}), so they carry much of the same information."
             for pair in correlated[:LISTED]
         ),
         *_shape_findings(inputs, categorical),

@@ -1,5 +1,6 @@
 """Fixtures for rendering the template."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ import pytest
 
 from tests import template as rendering
 
+# Tools that the tests start again and again begin faster with their bytecode kept.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 RAM_DISK = Path("/dev/shm")  # noqa: S108 - only a place that is faster when it is there
 
 

@@ -19,9 +19,6 @@ from tests import template
 from tests.combinations import Row, covering_array
 from tests.test_manifest import requirement_names
 
-# One worker bakes them all once; the others do something else meanwhile.
-pytestmark = pytest.mark.xdist_group("bakes")
-
 # Distributions whose modules have other names.
 MODULES = {
     "pyyaml": {"yaml"},

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +69,8 @@ def parse_yaml(text: str) -> None:
 
 def parse_makefile(text: str) -> None:
     """Make reads the file and finds the commands of its help target."""
-    command = ["make", "--dry-run", "--file=-", "help"]
+    # The interpreter is given, so that make does not look for one each time.
+    command = ["make", "--dry-run", "--file=-", f"PYTHON={sys.executable}", "help"]
     run = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 

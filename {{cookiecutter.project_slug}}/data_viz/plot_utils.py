@@ -468,7 +468,7 @@ def distribution_figure(frame: Frame, contract: Contract) -> Figure:
         axes.hist(known, bins=edges.tolist(), color=ORANGE if is_target else BLUE, rwidth=0.92)
         axes.grid(visible=False, axis="x")
         axes.xaxis.set_major_locator(
-            MaxNLocator(6, integer=column.type == "integer", steps=[1, 2, 2.5, 5, 10])
+            MaxNLocator(5, integer=column.type == "integer", steps=[1, 2, 2.5, 5, 10])
         )
         thousands(axes.xaxis)
         thousands(axes.yaxis)
@@ -595,10 +595,12 @@ def _draw_numeric_relation(axes: Axes, groups: Sequence[Group]) -> None:
     if absent:
         beyond = positions[-1] + 0.13 * (positions[-1] - positions[0] or 1.0)
         _draw_means(axes, [beyond], absent, fmt="s", color=GREY, elinewidth=1.2)
+        # at the end of the panel where the curve is not
+        end = 0.02 if known[-1].mean > absent[0].mean else 0.92
         place = axes.get_xaxis_transform()
-        axes.text(beyond, 0.02, MISSING, transform=place, ha="center", fontsize=8, color=GREY)
+        axes.text(beyond, end, MISSING, transform=place, ha="center", fontsize=8, color=GREY)
     axes.margins(x=0.08)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     thousands(axes.xaxis)
 
 
@@ -802,13 +804,11 @@ def _amount(value: float, target: Column, *, binary: bool) -> str:
 
 def _target_finding(outcome: Array, target: Column) -> str:
     if is_binary(outcome):
-        return (
-            f"`{target.name}` is 1 in {outcome.mean():.1%} of the {outcome.size:,} training rows."
-        )
+        return f"{target.name} is 1 in {outcome.mean():.1%} of the {outcome.size:,} training rows."
     low, median, high = np.quantile(outcome, [0.05, 0.5, 0.95])
     unit = f" {target.unit}" if target.unit else ""
     return (
-        f"`{target.name}` has a mean of {outcome.mean():,.3g} and a median of {median:,.3g}{unit}; "
+        f"{target.name} has a mean of {outcome.mean():,.3g} and a median of {median:,.3g}{unit}; "
         f"nine in ten of the {outcome.size:,} training rows lie between {low:,.3g} and "
         f"{high:,.3g}{unit}."
     )
@@ -819,7 +819,7 @@ def _relation_findings(
 ) -> Iterable[str]:
     target = contract.target
     units = {column.name: column.unit for column in contract.columns}
-    subject = f"the share with `{target.name}` = 1" if binary else "the mean"
+    subject = f"the share with {target.name} = 1" if binary else "the mean"
     clear = [item for item in found if item.p_value < SIGNIFICANCE / len(found)]
     for item in clear[:LISTED]:
         large = [
@@ -834,14 +834,14 @@ def _relation_findings(
             for group in ends
         )
         yield (
-            f"`{item.column}` alone explains {item.explained:.1%} of the variance of "
-            f"`{target.name}`: {subject} ranges from {low} to {high}."
+            f"{item.column} alone explains {item.explained:.1%} of the variance of "
+            f"{target.name}: {subject} ranges from {low} to {high}."
         )
     unclear = [item.column for item in found if item not in clear]
     if unclear:
-        names = ", ".join(f"`{name}`" for name in unclear[:LISTED])
+        names = ", ".join(f"{name}" for name in unclear[:LISTED])
         more = f" and {len(unclear) - LISTED} more" if len(unclear) > LISTED else ""
-        yield f"No clear relation to `{target.name}` on its own: {names}{more}."
+        yield f"No clear relation to {target.name} on its own: {names}{more}."
 
 
 def _period_finding(frame: Frame, contract: Contract, period: Period) -> str:
@@ -853,12 +853,12 @@ def _period_finding(frame: Frame, contract: Contract, period: Period) -> str:
     ends = [_amount(part[0], contract.target, binary=binary) for part in (first, last)]
     changed = first[2] < last[1] or last[2] < first[1]
     trend = (
-        f"the mean of `{contract.target.name}` moved from {ends[0]} in the first quarter of the "
+        f"the mean of {contract.target.name} moved from {ends[0]} in the first quarter of the "
         f"rows to {ends[1]} in the last"
         if changed
-        else f"the mean of `{contract.target.name}` shows no clear change over it"
+        else f"the mean of {contract.target.name} shows no clear change over it"
     )
-    return f"The rows span {period.start[:10]} to {period.end[:10]} by `{period.column}`; {trend}."
+    return f"The rows span {period.start[:10]} to {period.end[:10]} by {period.column}; {trend}."
 
 
 def strong_correlations(correlations: pd.DataFrame) -> list[Correlation]:
@@ -881,14 +881,14 @@ def _shape_findings(
         reverse=True,
     )
     if gaps:
-        listed = ", ".join(f"`{name}` ({share:.1%})" for share, name in gaps[:LISTED])
+        listed = ", ".join(f"{name} ({share:.1%})" for share, name in gaps[:LISTED])
         yield f"Most missing values: {listed}."
     skewed = sorted(
         ((item.skewness, name) for name, item in numeric.items() if abs(item.skewness) >= SKEWED),
         key=lambda pair: -abs(pair[0]),
     )
     if skewed:
-        listed = ", ".join(f"`{name}` (skewness {skewness:.1f})" for skewness, name in skewed)
+        listed = ", ".join(f"{name} (skewness {skewness:.1f})" for skewness, name in skewed)
         yield f"Long-tailed, so a logarithm helps linear models: {listed}."
 
 
@@ -922,7 +922,7 @@ def explore(frame: Frame, contract: Contract) -> Exploration:
         *_relation_findings(found, contract, binary=is_binary(outcome)),
         *([_period_finding(frame, contract, period)] if period else []),
         *(
-            f"`{pair.first}` and `{pair.second}` rank rows almost alike "
+            f"{pair.first} and {pair.second} rank rows almost alike "
             f"(Spearman {pair.coefficient:+.2f}), so they carry much of the same information."
             for pair in correlated[:LISTED]
         ),

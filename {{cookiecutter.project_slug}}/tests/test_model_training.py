@@ -1,0 +1,286 @@
+"""Split, encoders, selection, evaluation and export."""
+
+from pathlib import Path
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from model_training.candidates import candidates, scores
+from sklearn.linear_model import Lasso
+from sklearn.pipeline import Pipeline
+from utils.metrics import METRICS, Metric, Value, load_value
+
+from data_prep.feature_engineering import FeatureNames, feature_names
+from data_prep.storage import Frame, read_parquet
+from model_deployment.artefact import Scorer, load_artefact, open_graph, read_pointer
+from model_training import model_export
+from model_training.data_preprocessing import encoder, model_inputs, split, target
+from model_training.model_evaluation import bootstrap, load_model, segment_results
+from model_training.model_export import check_parity, generated_inputs, thresholds
+from model_training.model_selection import (
+    BASELINE,
+    CandidateResult,
+    choose,
+    make_folds,
+    out_of_fold,
+    pipeline,
+)
+from model_training.onnx_graph import build_graph
+from tests.conftest import values
+from utils.config import (
+    Contract,
+    Evaluation,
+    Params,
+    ProjectError,
+    Recipe,
+    Split,
+    load_contract,
+    load_params,
+)
+from utils.config import recipe as project_recipe
+from utils.files import read_json
+
+
+def orders(rows: int) -> Frame:
+    """Return rows with identifier and timestamp, newest last, in shuffled order."""
+    shuffled = np.random.default_rng(0).permutation(rows)
+    moments = pd.Timestamp("2026-01-01") + pd.to_timedelta(shuffled, unit="D")
+    data = pd.DataFrame({"order_id": shuffled.astype(str), "ordered_at": moments})
+    return nw.from_native(data, eager_only=True)
+
+
+def test_time_split_holds_out_only_newer_rows(contract: Contract) -> None:
+    train, test = split(orders(50), contract, Split("time", 0.2, 5, 1))
+    assert test.shape[0] == 10
+    assert max(values(train, "ordered_at")) < min(values(test, "ordered_at"))
+    assert values(train, "ordered_at") == sorted(values(train, "ordered_at"))
+
+
+def test_random_split_is_complete_disjoint_and_repeatable(contract: Contract) -> None:
+    train, test = split(orders(50), contract, Split("random", 0.2, 5, 1))
+    again, _ = split(orders(50), contract, Split("random", 0.2, 5, 1))
+    other, _ = split(orders(50), contract, Split("random", 0.2, 5, 2))
+    assert sorted(values(train, "order_id") + values(test, "order_id")) == sorted(
+        values(orders(50), "order_id")
+    )
+    assert values(train, "order_id") == values(again, "order_id")
+    assert values(train, "order_id") != values(other, "order_id")
+
+
+def test_split_refuses_an_empty_part(contract: Contract) -> None:
+    with pytest.raises(ProjectError, match="leaves one part empty"):
+        split(orders(3), contract, Split("time", 0.1, 5, 1))
+
+
+def test_folds_in_time_validate_on_what_follows() -> None:
+    outcome = np.tile([0.0, 1.0], 30)
+    for training, validation in make_folds(outcome, Split("time", 0.2, 4, 1)):
+        assert training.max() < validation.min()
+    drawn = make_folds(outcome, Split("random", 0.2, 4, 1))
+    assert sorted(np.concatenate([fold[1] for fold in drawn])) == list(range(60))
+    assert {outcome[fold[1]].mean() for fold in drawn} <= {7 / 15, 8 / 15}
+
+
+def test_too_many_folds_are_refused() -> None:
+    with pytest.raises(ProjectError, match=r"split\.folds is 9 for 4 rows"):
+        make_folds(np.array([0.0, 1.0, 0.0, 1.0]), Split("time", 0.2, 9, 1))
+
+
+def test_encoder_learns_only_from_the_rows_it_is_fitted_on(contract: Contract) -> None:
+    names = FeatureNames(["price"], ["colour"])
+    train = pd.DataFrame({"price": [1.0, np.nan, 3.0], "colour": ["red", "missing", "dark blue"]})
+    fitted = encoder(names, contract, impute=True, scale=False).fit(train)
+    unseen = pd.DataFrame({"price": [np.nan, 50.0], "colour": ["never seen", "red"]})
+    encoded = fitted.transform(unseen)
+    assert encoded[:, 0].tolist() == [2.0, 50.0], "the median of the training rows"
+    assert encoded[:, 1:].tolist() == [[0, 0, 0], [1, 0, 0]], "an unseen category has no column"
+
+
+def test_choose_skips_the_baseline_and_minds_the_direction() -> None:
+    results = [
+        CandidateResult(BASELINE, 0.0, 0.0, []),
+        CandidateResult("a", 0.2, 0.0, []),
+        CandidateResult("b", 0.1, 0.0, []),
+    ]
+    higher = Metric("", "", True, next(iter(METRICS.values())).function)
+    assert choose(results, higher) == "a"
+    assert choose(results, higher._replace(greater_is_better=False)) == "b"
+    with pytest.raises(ProjectError, match="only the baseline"):
+        choose(results[:1], higher)
+
+
+@pytest.mark.parametrize("name", ["no_such_model", BASELINE])
+def test_unknown_candidates_and_hyperparameters_are_named(name: str) -> None:
+    with pytest.raises(ProjectError, match=f"{name}|no_such_setting"):
+        candidates({name: {"no_such_setting": 1}}, next(iter(METRICS)), 0)
+
+
+class Trained:
+    """The settings and training rows of the project, loaded once."""
+
+    def __init__(self, root: Path) -> None:
+        self.contract = load_contract(root / "schema.yaml")
+        self.params: Params = load_params(root / "params.yaml", root / "schema.yaml")
+        self.recipe: Recipe = project_recipe(self.params, self.contract)
+        self.names = feature_names(self.recipe)
+        train = read_parquet(root / "data/train.parquet")
+        self.inputs = model_inputs(train, self.names)
+        self.outcome = target(train, self.contract)
+        self.value: Value = load_value(self.params.value)
+
+    def fitted(self, name: str, rows: int = 400) -> Pipeline:
+        """Return a candidate fitted on the first ``rows`` rows."""
+        selection = self.params.selection
+        candidate = candidates(selection.candidates, selection.metric, 1)[name]
+        model = pipeline(candidate, self.names, self.contract)
+        return model.fit(self.inputs.head(rows), self.outcome[:rows])
+
+
+@pytest.fixture(scope="session")
+def trained(project: Path) -> Trained:
+    """The settings and training rows of the project."""
+    return Trained(project)
+
+
+def competing() -> list[str]:
+    """Names of the candidates that can win."""
+    params = load_params(Path(__file__).parent.parent / "params.yaml")
+    return [name for name in params.selection.candidates if name != BASELINE]
+
+
+@pytest.mark.parametrize("name", competing())
+def test_every_candidate_that_can_win_is_served_exactly(
+    trained: Trained, tmp_path: Path, name: str
+) -> None:
+    model = trained.fitted(name)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(build_graph(model, trained.names).SerializeToString())
+    scorer = open_graph(path, trained.recipe)
+    drawn = generated_inputs(model, trained.inputs, trained.names, 10_000, seed=3)
+    assert drawn.isna().any().any()
+    assert check_parity(model, scorer, {"generated rows": drawn}) < 1e-12
+
+
+def test_generated_rows_lie_on_and_beside_the_thresholds(trained: Trained) -> None:
+    model = trained.fitted("hist_gradient_boosting")
+    drawn = generated_inputs(model, trained.inputs, trained.names, 4000, seed=3)
+    splits = thresholds(model, len(trained.names.numeric))
+    position = int(np.argmax([found.size for found in splits]))
+    column = drawn[trained.names.numeric[position]].to_numpy()
+    assert np.isin(column, splits[position]).any()
+    assert np.isin(column, np.nextafter(splits[position], np.inf)).any()
+
+
+def test_a_forest_of_lone_leaves_is_served_exactly(trained: Trained, tmp_path: Path) -> None:
+    selection = trained.params.selection
+    settings = {"hist_gradient_boosting": {"max_iter": 2, "min_samples_leaf": 400}}
+    candidate = candidates(settings, selection.metric, 1)["hist_gradient_boosting"]
+    model = pipeline(candidate, trained.names, trained.contract)
+    model.fit(trained.inputs.head(300), trained.outcome[:300])
+    (tmp_path / "model.onnx").write_bytes(build_graph(model, trained.names).SerializeToString())
+    scorer = open_graph(tmp_path / "model.onnx", trained.recipe)
+    assert check_parity(model, scorer, {"rows": trained.inputs}) < 1e-12
+
+
+def test_an_estimator_without_an_exact_route_is_refused(trained: Trained) -> None:
+    prepared = encoder(trained.names, trained.contract, impute=True, scale=True)
+    model = Pipeline([("encode", prepared), ("estimate", Lasso())])
+    model.fit(trained.inputs.head(100), trained.outcome[:100])
+    with pytest.raises(ProjectError, match="Lasso has no exact route"):
+        build_graph(model, trained.names)
+
+
+def test_a_model_that_differs_is_not_published(
+    in_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_pointer(in_project / "models")
+    exact = Scorer.score
+
+    def slightly_off(self: Scorer, *inputs: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        return exact(self, *inputs) + 2e-6
+
+    monkeypatch.setattr(Scorer, "score", slightly_off)
+    monkeypatch.setattr(model_export, "git_commit", lambda: "another commit")
+    with pytest.raises(ProjectError, match="Nothing was published"):
+        model_export.main()
+    assert read_pointer(in_project / "models") == before
+    assert len([path for path in (in_project / "models").iterdir() if path.is_dir()]) == 1
+
+
+def test_exporting_again_publishes_the_same_version(in_project: Path) -> None:
+    before = read_pointer(in_project / "models")
+    model_export.main()
+    assert read_pointer(in_project / "models") == before
+
+
+def test_models_of_foreign_types_are_refused(tmp_path: Path) -> None:
+    skops.io.dump(Split("time", 0.2, 5, 1), tmp_path / "model.skops")
+    with pytest.raises(ProjectError, match="not trusted"):
+        load_model(tmp_path / "model.skops")
+    with pytest.raises(ProjectError, match="was not found"):
+        load_model(tmp_path / "absent.skops")
+
+
+def test_out_of_fold_predictions_come_from_models_that_never_saw_the_row(trained: Trained) -> None:
+    folds = make_folds(trained.outcome[:200], Split("random", 0.2, 4, 1))
+    selection = trained.params.selection
+    candidate = candidates(selection.candidates, selection.metric, 1)[competing()[0]]
+    model = pipeline(candidate, trained.names, trained.contract)
+    inputs, outcome = trained.inputs.head(200), trained.outcome[:200]
+    (training, validation), *_ = folds
+    rows, predicted = next(iter(out_of_fold(model, inputs, outcome, folds)))
+    changed = outcome.copy()
+    changed[validation] = changed[validation][::-1]
+    _, again = next(iter(out_of_fold(model, inputs, changed, folds)))
+    assert rows.tolist() == validation.tolist()
+    assert not set(training) & set(validation)
+    assert np.array_equal(predicted, again), "outcomes of the validation rows have no influence"
+
+
+def test_bootstrap_intervals_hold_the_truth_and_shrink_with_rows(trained: Trained) -> None:
+    metric = Metric("mean", "", True, lambda outcome, _scores, _value: float(outcome.mean()))
+    settings = Evaluation(400, 0.9, ())
+    generator = np.random.default_rng(5)
+    held, widths = 0, []
+    for rows in (50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 5000):
+        outcome = generator.normal(3.0, 1.0, rows)
+        model, _, improvement = bootstrap(
+            metric, trained.value, (outcome, outcome, outcome), settings, 1
+        )
+        held += model.low <= 3.0 <= model.high
+        widths.append(model.high - model.low)
+        assert improvement.value == improvement.low == improvement.high == 0
+    assert held >= 8
+    assert widths[-1] < min(widths[:-1]) / 5
+
+
+def test_segments_cover_every_row_once(trained: Trained, project: Path) -> None:
+    test = read_parquet(project / "data/test.parquet")
+    outcome = target(test, trained.contract)
+    column = trained.params.evaluation.segments[0]
+    metric = METRICS[trained.params.selection.metric]
+    found = segment_results(test, (outcome, outcome), (column,), metric, trained.value)
+    assert sum(segment.rows for segment in found) == test.shape[0]
+    weighted = sum(segment.rows * segment.mean_outcome for segment in found) / test.shape[0]
+    assert weighted == pytest.approx(outcome.mean())
+
+
+def test_the_model_beats_the_naive_baseline(project: Path) -> None:
+    params = load_params(project / "params.yaml", project / "schema.yaml")
+    metrics = {
+        item["name"]: item for item in read_json(project / "reports/evaluation.json")["metrics"]
+    }
+    assert metrics[params.selection.metric]["improvement"]["low"] > 0
+
+
+def test_the_live_artefact_gives_the_evaluated_scores(project: Path, trained: Trained) -> None:
+    artefact = load_artefact(project / "models")
+    test = read_parquet(project / "data/test.parquet")
+    inputs = model_inputs(test, trained.names)
+    served = artefact.scorer.score(
+        inputs[trained.names.numeric].to_numpy(), inputs[trained.names.categorical].to_numpy(object)
+    )
+    expected = scores(load_model(project / "data/selected.skops"), inputs)
+    assert np.abs(served - expected).max() < 1e-9

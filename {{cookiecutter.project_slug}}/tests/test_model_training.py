@@ -198,7 +198,7 @@ def test_a_model_that_differs_is_not_published(
     before = read_pointer(in_project / "models")
     exact = Scorer.score
 
-    def slightly_off(self: Scorer, *inputs: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def slightly_off(self: Scorer, *inputs: np.ndarray) -> np.ndarray:
         return exact(self, *inputs) + 2e-6
 
     monkeypatch.setattr(Scorer, "score", slightly_off)

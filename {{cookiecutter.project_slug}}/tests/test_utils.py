@@ -105,9 +105,14 @@ def test_atomic_path_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> 
     path = tmp_path / "folder" / "report.json"
     write_json(path, {"a": 1})
     fingerprint = sha256(path)
-    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def interrupted() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert sha256(path) == fingerprint
     assert [item.name for item in path.parent.iterdir()] == ["report.json"]
 

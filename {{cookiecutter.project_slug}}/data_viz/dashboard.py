@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data_prep.pipeline import CLEAN
 from data_prep.storage import read_parquet
-from data_viz.plot_utils import BLUE, MISSING, histogram_edges, numbers, texts
+from data_viz.plot_utils import BLUE, MISSING, histogram_edges, numbers, short, texts
 from utils.config import Column, Contract, Params, ProjectError, load_contract, load_params
 from utils.files import read_json
 from utils.readme import escape, number
@@ -28,7 +28,8 @@ FIGURES = REPORTS / "figures"
 LIVE = Path("models/live.json")
 NAMES = ("cleaning", "validation", "exploration", "selection", "evaluation", "export", "monitoring")
 SMALLEST_P_VALUE = 0.001
-MARKS = {"stable": "🟢 stable", "warning": "🟠 warning", "alarm": "🔴 alarm"}
+COLOURS = {"stable": "green", "warning": "orange", "alarm": "red"}
+SELECTION_FIGURES = ("candidates", "learning_curve")
 
 Report = dict[str, Any]
 
@@ -77,12 +78,11 @@ def p_value_text(value: float) -> str:
     return "< 0.001" if value < SMALLEST_P_VALUE else f"{value:.3f}"
 
 
-def figure_grid(folder: str, names: Iterable[str] | None = None, *, columns: int = 2) -> None:
-    """Show the figures of a folder beside one another."""
-    known = {path.stem: path for path in sorted((FIGURES / folder).glob("*.png"))}
-    shown = [known[name] for name in (names or known) if name in known]
+def figure_grid(folder: str, names: Iterable[str], *, columns: int = 2) -> None:
+    """Show those of the named figures that the pipeline has drawn, beside one another."""
+    paths = [FIGURES / folder / f"{name}.png" for name in names]
     slots = st.columns(columns)
-    for position, path in enumerate(shown):
+    for position, path in enumerate(path for path in paths if path.is_file()):
         slots[position % columns].image(str(path), width="stretch")
 
 
@@ -91,7 +91,9 @@ def metric_tile(result: Report, content: Content) -> None:
     target = content.contract.target
     unit, model, baseline = result["unit"], result["model"], result["baseline"]
     improvement = result["improvement"]
-    if improvement["low"] > 0:
+    if improvement["low"] is None:
+        verdict, colour = "not defined on these rows", "gray"
+    elif improvement["low"] > 0:
         verdict, colour = "better than the baseline", "green"
     elif improvement["high"] < 0:
         verdict, colour = "worse than the baseline", "red"
@@ -120,13 +122,21 @@ def show_header(content: Content) -> None:
     st.markdown(f"{escape(project.model_input)} → {escape(project.model_output)}")
     st.caption(
         f"Live model `{content.version}` ({evaluation['model'].replace('_', ' ')}) · "
-        f"measured on {evaluation['rows']:,} held-out rows · monitoring: {MARKS[status]}"
+        f"measured on {evaluation['rows']:,} held-out rows · monitoring: :{COLOURS[status]}-badge[{status}]"
     )
     chosen = content.reports["selection"]["metric"]
     results = sorted(evaluation["metrics"], key=lambda item: item["name"] != chosen)
     for slot, result in zip(st.columns(len(results)), results, strict=True):
         with slot:
             metric_tile(result, content)
+
+
+def valid_values(column: Column) -> str:
+    """Return the allowed categories or the range of a column; empty if anything is valid."""
+    if column.allowed:
+        return ", ".join(map(str, column.allowed))
+    ends = {"from": column.minimum, "to": column.maximum}
+    return " ".join(f"{word} {short(end)}" for word, end in ends.items() if end is not None)
 
 
 def dictionary(content: Content) -> pd.DataFrame:
@@ -139,12 +149,7 @@ def dictionary(content: Content) -> pd.DataFrame:
                 "Role": column.role,
                 "Meaning": column.description,
                 "Unit": column.unit,
-                "Valid values": ", ".join(map(str, column.allowed))
-                or (
-                    f"{number(column.minimum)} to {number(column.maximum)}"
-                    if column.minimum is not None or column.maximum is not None
-                    else ""
-                ),
+                "Valid values": valid_values(column),
                 "Missing": cleaning["missing_share"][column.name],
                 "Made missing by cleaning": cleaning["values_set_to_missing"][column.name],
             }
@@ -184,7 +189,7 @@ def show_column(column: Column) -> None:
     facts = {"Rows": f"{values.size:,}", "Missing": f"{missing / values.size:.1%}"}
     if numeric:
         low, median, high = np.nanquantile(values, [0.05, 0.5, 0.95])
-        facts |= {"Median": f"{median:,.4g}", "5% to 95%": f"{low:,.4g} to {high:,.4g}"}
+        facts |= {"Median": short(median), "5% to 95%": f"{short(low)} to {short(high)}"}
     else:
         facts["Categories"] = str(np.unique(values[values != MISSING].astype(str)).size)
     bars = alt.Chart(bar_table(values, column)).mark_bar(color=BLUE)
@@ -222,7 +227,8 @@ def show_data(content: Content) -> None:
     st.subheader("One column")
     columns = {
         column.name: column
-        for column in content.contract.with_role("target", "numeric", "categorical")
+        for role in ("target", "numeric", "categorical")
+        for column in content.contract.with_role(role)
     }
     chosen = st.selectbox("Column", list(columns), label_visibility="collapsed")
     show_column(columns[chosen])
@@ -335,12 +341,14 @@ def show_model(content: Content) -> None:
         f"{name.replace('_', ' ')} {value:,.4g}" for name, value in evaluation["decision"].items()
     )
     st.caption(f"Decision: {decision}")
-    figure_grid("performance")
+    figures = [path.stem for path in sorted((FIGURES / "performance").glob("*.png"))]
+    figure_grid("performance", [name for name in figures if name not in SELECTION_FIGURES])
     left, right = st.columns(2)
     with left:
         st.subheader("Candidates")
         st.caption(f"{label} in cross-validation on the training rows; {better} is better.")
         st.dataframe(candidate_table(selection), hide_index=True)
+        figure_grid("performance", SELECTION_FIGURES, columns=1)
     with right:
         st.subheader("Segments")
         st.caption("The chosen metric on parts of the held-out rows.")
@@ -352,7 +360,7 @@ def drift_table(columns: Iterable[Report]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "Status": MARKS[item["status"]],
+                "Status": item["status"],
                 "Column": item["column"],
                 "Kind": item["kind"],
                 "Change": item["change"].replace("->", "→"),
@@ -399,7 +407,7 @@ def show_monitoring(content: Content) -> None:
 
 def main() -> None:
     """Show the page, or say what is missing."""
-    st.set_page_config(page_title="Dashboard", page_icon="📈", layout="wide")
+    st.set_page_config(page_title="Dashboard", layout="wide")
     try:
         content = load()
     except ProjectError as error:

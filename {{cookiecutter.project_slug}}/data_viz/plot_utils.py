@@ -233,7 +233,7 @@ def _group(label: str, outcome: Array, position: float | None) -> Group:
 
 def _range_text(values: Array) -> str:
     low, high = values.min(), values.max()
-    return f"{low:,.6g}" if low == high else f"{low:,.4g} to {high:,.4g}"
+    return short(low) if low == high else f"{short(low)} to {short(high)}"
 
 
 def group_edges(values: Array) -> Array:
@@ -378,6 +378,11 @@ def summarise_categories(values: Text) -> CategoricalSummary:
 
 
 # Words and layout shared by the figures
+
+
+def short(value: float, digits: int = 3) -> str:
+    """Return a number with ``digits`` significant digits, large ones in full with separators."""
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.{digits}g}"  # noqa: PLR2004
 
 
 def column_label(column: Column) -> str:
@@ -755,7 +760,7 @@ def candidates_figure(results: Sequence[CandidateScore], label: str) -> Figure:
             result.mean, position, xerr=result.standard_error, fmt="o", color=colour, capsize=3
         )
         axes.annotate(
-            f"{result.mean:.4g}",
+            short(result.mean, digits=4),
             (result.mean, position),
             (0, 6),
             textcoords="offset points",
@@ -763,6 +768,7 @@ def candidates_figure(results: Sequence[CandidateScore], label: str) -> Figure:
             va="bottom",
             fontsize=8,
             color=colour,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )
         if is_baseline:
             axes.axvline(result.mean, color=GREY, linestyle="--", linewidth=1, zorder=0)
@@ -799,7 +805,7 @@ def save_figures(figures: Mapping[str, Figure], directory: Path) -> None:
 def _amount(value: float, target: Column, *, binary: bool) -> str:
     if binary:
         return f"{value:.1%}"
-    return f"{value:,.3g} {target.unit}".rstrip()
+    return f"{short(value)} {target.unit}".rstrip()
 
 
 def _target_finding(outcome: Array, target: Column) -> str:
@@ -808,9 +814,10 @@ def _target_finding(outcome: Array, target: Column) -> str:
     low, median, high = np.quantile(outcome, [0.05, 0.5, 0.95])
     unit = f" {target.unit}" if target.unit else ""
     return (
-        f"{target.name} has a mean of {outcome.mean():,.3g} and a median of {median:,.3g}{unit}; "
-        f"nine in ten of the {outcome.size:,} training rows lie between {low:,.3g} and "
-        f"{high:,.3g}{unit}."
+        f"{target.name} has a mean of {short(outcome.mean())} and a median of "
+        f"{short(median)}{unit}; "
+        f"nine in ten of the {outcome.size:,} training rows lie between {short(low)} and "
+        f"{short(high)}{unit}."
     )
 
 

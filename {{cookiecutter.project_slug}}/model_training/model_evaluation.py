@@ -11,13 +11,12 @@ import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import skops.io
-from data_viz.performance_plots import performance_figures
-from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from sklearn.pipeline import Pipeline
-from utils.metrics import METRICS, Metric, Value, decision_summary, load_value
 
 from data_prep.feature_engineering import feature_names
 from data_prep.storage import Frame, read_parquet, write_parquet
+from data_viz.performance_plots import performance_figures
+from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import TEST, TRAIN, model_inputs, target
 from model_training.model_selection import BASELINE, REPORT, SELECTED, Selection, pipeline
@@ -32,6 +31,7 @@ from utils.config import (
 )
 from utils.files import read_json, write_json
 from utils.logging import run
+from utils.metrics import METRICS, Metric, Value, decision_summary, load_value
 
 PREDICTIONS = Path("data/test_predictions.parquet")
 FIGURES = Path("reports/figures/performance")

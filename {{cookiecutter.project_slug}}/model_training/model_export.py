@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 import skops.io
-from model_deployment.postprocessing import predictions
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
@@ -36,6 +35,7 @@ from model_deployment.artefact import (
     open_graph,
     publish,
 )
+from model_deployment.postprocessing import predictions
 from model_deployment.preprocessing import model_inputs as serving_inputs
 from model_deployment.preprocessing import standardise_records
 from model_training.candidates import scores

@@ -18,7 +18,6 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
-from utils.metrics import METRICS, Metric, Value, fit_decision, load_value
 
 from data_prep.feature_engineering import FeatureNames, feature_names
 from data_prep.storage import read_parquet, write_parquet
@@ -27,6 +26,7 @@ from model_training.data_preprocessing import TRAIN, encoder, model_inputs, targ
 from utils.config import Contract, ProjectError, Split, load_contract, load_params, recipe
 from utils.files import atomic_path, write_json
 from utils.logging import run
+from utils.metrics import METRICS, Metric, Value, fit_decision, load_value
 
 SELECTED = Path("data/selected.skops")
 OUT_OF_FOLD = Path("data/out_of_fold.parquet")

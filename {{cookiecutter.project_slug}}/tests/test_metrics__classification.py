@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as reference_log_loss
+
+from utils.config import ProjectError
 from utils.metrics import (
     METRICS,
     Value,
@@ -16,8 +18,6 @@ from utils.metrics import (
     fit_decision,
     load_value,
 )
-
-from utils.config import ProjectError
 
 VALUE = Value(true_positive=40, false_positive=-10, false_negative=0, true_negative=0)
 PAIRS = st.lists(

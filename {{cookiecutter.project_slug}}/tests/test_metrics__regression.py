@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
-from utils.metrics import METRICS, Value, decision_summary, fit_decision, load_value
 
 from utils.config import ProjectError
+from utils.metrics import METRICS, Value, decision_summary, fit_decision, load_value
 
 VALUE = Value(cost_per_unit_too_high=0.5, cost_per_unit_too_low=1.0)
 NUMBERS = st.integers(-1000, 1000).map(float)

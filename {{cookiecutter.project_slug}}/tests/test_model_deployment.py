@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from model_deployment.postprocessing import SCORE, output_columns, predictions
 
 from data_prep.feature_engineering import feature_names
 from data_prep.storage import read_parquet
@@ -20,6 +19,7 @@ from model_deployment.monitoring import (
     read_recent,
     stability_index,
 )
+from model_deployment.postprocessing import SCORE, output_columns, predictions
 from model_deployment.preprocessing import check_columns, model_inputs, standardise_records
 from model_training.data_preprocessing import model_inputs as training_inputs
 from utils.config import Monitoring, ProjectError, load_params

@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from model_training.candidates import candidates, scores
 from sklearn.linear_model import Lasso
 from sklearn.pipeline import Pipeline
-from utils.metrics import METRICS, Metric, Value, load_value
 
 from data_prep.feature_engineering import FeatureNames, feature_names
 from data_prep.storage import Frame, read_parquet
 from model_deployment.artefact import Scorer, load_artefact, open_graph, read_pointer
 from model_training import model_export
+from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import encoder, model_inputs, split, target
 from model_training.model_evaluation import bootstrap, load_model, segment_results
 from model_training.model_export import check_parity, generated_inputs, thresholds
@@ -41,6 +40,7 @@ from utils.config import (
 )
 from utils.config import recipe as project_recipe
 from utils.files import read_json
+from utils.metrics import METRICS, Metric, Value, load_value
 
 
 def orders(rows: int) -> Frame:

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from model_deployment.postprocessing import SCORE
-from model_deployment.serving import main, score_file
 
 from model_deployment.artefact import Artefact, load_artefact
+from model_deployment.postprocessing import SCORE
 from model_deployment.preprocessing import model_inputs, standardise_records
+from model_deployment.serving import main, score_file
 from utils.config import ProjectError
 
 

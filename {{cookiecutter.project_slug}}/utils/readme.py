@@ -233,7 +233,8 @@ def replace_parts(text: str, parts: dict[str, str]) -> str:
                 f"{README} must hold one {start} followed by one {end}; restore the pair or "
                 "delete both."
             )
-        before, after = text.split(start)[0], text.split(end)[1]
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
         text = f"{before}{start}\n{content}\n{end}{after}"
     return text
 

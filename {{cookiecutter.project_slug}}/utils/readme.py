@@ -18,6 +18,7 @@ from utils.logging import run
 README = Path("README.md")
 REPORTS = Path("reports")
 SHOWN_SEGMENTS = 12
+LARGE = 1000
 # Renderers read these as markup inside a table cell or a sentence.
 SPECIAL = re.compile(r"([\\`*_\[\]<>|~$#])")
 
@@ -36,8 +37,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with four significant digits."""
-    return "–" if value is None else f"{value:.4g}"
+    """Return a number with four significant digits, or whole from 1,000 on."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.4g}"
 
 
 def interval(estimate: dict[str, float]) -> str:
@@ -57,8 +60,8 @@ def _values(column: Column) -> str:
 def data_part(contract: Contract, reports: dict[str, Any]) -> str:
     """Describe the source, what cleaning did, and every column."""
     source, cleaning = reports["retrieval"], reports["cleaning"]
-    repaired = {name: count for name, count in cleaning["values_set_to_missing"].items() if count}
-    most = sorted(repaired, key=lambda name: -repaired[name])[:3]
+    emptied = {name: count for name, count in cleaning["values_set_to_missing"].items() if count}
+    most = sorted(emptied, key=lambda name: -emptied[name])[:3]
     lines = [
         f"Read from `{source['source']}` (SHA-256 `{source['sha256'][:12]}…`): "
         f"{source['rows']:,} rows, {source['columns']} columns. {escape(contract.description)}",
@@ -67,8 +70,8 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         "",
         f"Cleaning kept {cleaning['rows_kept']:,} rows: {cleaning['rows_duplicate']:,} duplicates "
         f"and {cleaning['rows_unusable']:,} rows without identifier, timestamp or target were "
-        f"dropped, and {sum(repaired.values()):,} values that are no valid value became missing"
-        + (f" (most in {', '.join(f'`{name}`' for name in most)})." if most else "."),
+        f"dropped, and {sum(emptied.values()):,} cells that were blank or held no valid value count "
+        "as missing" + (f" (most in {', '.join(f'`{name}`' for name in most)})." if most else "."),
         f"Validation then checked {reports['validation']['rules']} rules of the contract on them; "
         "all hold.",
         "",
@@ -130,7 +133,12 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
         reverse=selection["greater_is_better"],
     )
     segments = evaluation["segments"][:SHOWN_SEGMENTS]
+    held_out = "newest" if params.split.method == "time" else "randomly drawn"
+    folds = "expanding windows" if params.split.method == "time" else "random folds"
     lines = [
+        f"The {held_out} {params.split.test_share:.0%} of the rows are held out; on the others the "
+        f"candidates were compared in {params.split.folds} {folds}.",
+        "",
         f"The winner of the comparison is **{selection['winner'].replace('_', ' ')}**. "
         + _verdict(chosen, evaluation["confidence"]),
         "",

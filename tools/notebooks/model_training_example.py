@@ -1,0 +1,138 @@
+# %% [markdown]
+# # Training a model
+#
+# Two candidates compared the way the pipeline compares all of them, the winner measured on rows it
+# never saw, and its export checked. Run `make run` once before.
+
+# %%
+import os
+import sys
+from pathlib import Path
+
+root = next(path for path in (Path.cwd(), *Path.cwd().parents) if (path / "dvc.yaml").exists())
+os.chdir(root)
+sys.path.insert(0, str(root))
+
+# %% [markdown]
+# Training rows are ordered by time, the held-out rows are the newest. Everything learned from data
+# (medians, scales, categories) is part of the fitted model, so each fold learns its own.
+
+# %%
+# %matplotlib inline
+import numpy as np
+import pandas as pd
+
+from data_prep.feature_engineering import feature_names
+from data_prep.storage import read_parquet
+from data_viz.plot_utils import candidates_figure, learning_curve_figure
+from model_deployment.artefact import load_artefact
+from model_training.candidates import candidates, scores
+from model_training.data_preprocessing import TEST, TRAIN, model_inputs, target
+from model_training.model_evaluation import bootstrap
+from model_training.model_export import check_parity, generated_inputs
+from model_training.model_selection import (
+    BASELINE,
+    REPORT,
+    Selection,
+    make_folds,
+    out_of_fold,
+    pipeline,
+)
+from utils.config import convert, load_contract, load_params, recipe
+from utils.files import read_json
+from utils.metrics import METRICS, load_value
+
+params, contract = load_params(), load_contract()
+names = feature_names(recipe(params, contract))
+train, test = read_parquet(TRAIN), read_parquet(TEST)
+inputs, outcome = model_inputs(train, names), target(train, contract)
+pd.DataFrame(
+    {
+        part: {
+            "rows": frame.shape[0],
+            "first": frame[contract.with_role("timestamp")[0].name].min(),
+            "last": frame[contract.with_role("timestamp")[0].name].max(),
+            f"mean of {contract.target.name}": target(frame, contract).mean(),
+        }
+        for part, frame in {"training": train, "held out": test}.items()
+    }
+)
+
+# %% [markdown]
+# The folds expand: each trains on the past and validates on what followed, as the model will be
+# used. A candidate is worth its complexity only if it beats the naive baseline, which knows nothing
+# but the target.
+
+# %%
+metric, value = METRICS[params.selection.metric], load_value(params.value)
+folds = make_folds(outcome, params.split)
+competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
+linear = next(name for name in competing if name != BASELINE)
+compared = {
+    name: [
+        metric.function(outcome[rows], predicted, value)
+        for rows, predicted in out_of_fold(
+            pipeline(competing[name], names, contract), inputs, outcome, folds
+        )
+    ]
+    for name in (BASELINE, linear)
+}
+print(f"{metric.label}, {'higher' if metric.greater_is_better else 'lower'} is better")
+pd.DataFrame(compared, index=[f"fold {number}" for number in range(1, len(folds) + 1)])
+
+# %% [markdown]
+# The pipeline has done this for every candidate of `params.yaml` and has kept the scores.
+
+# %%
+selection = convert(read_json(REPORT), Selection, str(REPORT))
+print(f"The winner is {selection.winner}.")
+candidates_figure(selection.candidates, metric.label)
+
+# %% [markdown]
+# Would more rows help? Only while the curve of the validation rows still moves with their number.
+
+# %%
+learning_curve_figure(
+    [(point.rows, point.train, point.validation) for point in selection.learning_curve],
+    metric.label,
+)
+
+# %% [markdown]
+# The held-out rows give the number to report. Rows are drawn again and again with replacement to
+# see how much of it is chance; the improvement is certain only when its whole interval lies above 0.
+
+# %%
+held_out, actual = model_inputs(test, names), target(test, contract)
+fitted = {name: pipeline(competing[name], names, contract) for name in (BASELINE, linear)}
+predicted = {name: scores(model.fit(inputs, outcome), held_out) for name, model in fitted.items()}
+estimates = bootstrap(
+    metric,
+    value,
+    (actual, predicted[linear], predicted[BASELINE]),
+    params.evaluation,
+    params.split.seed,
+)
+pd.DataFrame(
+    [(item.value, item.low, item.high) for item in estimates],
+    index=[linear, BASELINE, "improvement"],
+    columns=[metric.label, "low", "high"],
+)
+
+# %% [markdown]
+# What is served is not the scikit-learn model but an ONNX graph of the same arithmetic in 64-bit
+# floats. The export compares both where a rounded conversion would fail: at the thresholds of the
+# trees, on missing values and on categories that no training row has.
+
+# %%
+import skops.io
+
+live = load_artefact()
+saved = live.directory / "model.skops"
+winner = skops.io.load(saved, trusted=skops.io.get_untrusted_types(file=saved))
+awkward = generated_inputs(winner, inputs, names, rows=2000, seed=params.split.seed)
+difference = check_parity(
+    winner, live.scorer, {"held-out rows": held_out, "generated rows": awkward}
+)
+print(f"Largest difference on {len(held_out) + len(awkward):,} rows: {difference:.1e}")
+missing = np.isnan(awkward[names.numeric]).to_numpy().mean()
+print(f"Missing among the generated numbers: {missing:.0%}")

@@ -28,6 +28,12 @@ from utils.config import Column, Contract, ProjectError, Recipe
 # Beyond this a JSON number no longer names one integer.
 LARGEST_EXACT_INTEGER = 2**53
 MOMENT = "2026-01-31T12:00:00"
+DTYPES = {
+    "string": pl.String(),
+    "integer": pl.Int64(),
+    "float": pl.Float64(),
+    "timestamp": pl.Datetime("us"),
+}
 
 Answer = dict[str, npt.NDArray[Any]]
 Row = dict[str, Any]
@@ -37,22 +43,9 @@ class RecordError(ValueError):
     """A record that decodes but can't be used; the text names field and rule."""
 
 
-def _dtype(column: Column) -> pl.DataType:
-    if column.type == "timestamp":
-        return pl.Datetime("us")
-    if column.type == "string":
-        return pl.String()
-    # Numbers arrive as floats, because JSON writers turn 3 into 3.0 at will.
-    return pl.Int64() if _is_key(column) else pl.Float64()
-
-
-def _is_key(column: Column) -> bool:
-    return column.type == "integer" and column.role == "identifier"
-
-
 def request_schema(contract: Contract) -> pl.Schema:
     """Return the columns of a batch of decoded requests."""
-    return pl.Schema({column.name: _dtype(column) for column in contract.inputs})
+    return pl.Schema({column.name: DTYPES[column.type] for column in contract.inputs})
 
 
 def _number_type(column: Column) -> Any:
@@ -61,8 +54,7 @@ def _number_type(column: Column) -> Any:
         return Annotated[float, msgspec.Meta(ge=low, le=high)]
     low = -LARGEST_EXACT_INTEGER if low is None else math.ceil(low)
     high = LARGEST_EXACT_INTEGER if high is None else math.floor(high)
-    if _is_key(column):
-        return Annotated[int, msgspec.Meta(ge=low, le=high)]
+    # JSON writers turn 3 into 3.0 at will, so an integer is a float without a fraction.
     return Annotated[float, msgspec.Meta(ge=low, le=high, multiple_of=1)]
 
 
@@ -73,8 +65,9 @@ def _value_type(column: Column) -> Any:
         return _number_type(column)
     if column.allowed:
         return Literal[column.allowed]
-    # An identifier of blanks could never be joined with an outcome.
-    pattern = r"\S" if column.role == "identifier" else None
+    # An identifier of blanks could never be joined with an outcome. Not \s, because Python and
+    # JSON Schema differ in what they take for white space.
+    pattern = "[^ ]" if column.role == "identifier" else None
     return Annotated[str, msgspec.Meta(pattern=pattern)]
 
 
@@ -140,7 +133,7 @@ def _in_utc(value: datetime, path: str) -> datetime:
 
 
 def to_rows(records: Sequence[msgspec.Struct], schema: pl.Schema, path: str) -> list[Row]:
-    """Return the values of decoded records by column; aware timestamps become naive UTC.
+    """Return the values of decoded records by column: integers as such, timestamps in naive UTC.
 
     Args:
         records: decoded records.
@@ -151,11 +144,15 @@ def to_rows(records: Sequence[msgspec.Struct], schema: pl.Schema, path: str) -> 
         RecordError: a timestamp has no value in UTC.
     """
     timestamps = [name for name, dtype in schema.items() if dtype == pl.Datetime]
+    integers = [name for name, dtype in schema.items() if dtype == pl.Int64]
     rows = [dict(zip(schema, msgspec.structs.astuple(record), strict=True)) for record in records]
     for position, row in enumerate(rows):
         for name in timestamps:
             if row[name] is not None:
                 row[name] = _in_utc(row[name], f"{path.format(position)}.{name}")
+        for name in integers:
+            if row[name] is not None:
+                row[name] = int(row[name])
     return rows
 
 

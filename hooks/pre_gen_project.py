@@ -51,7 +51,7 @@ FOLDERS = {
 DEPENDENCIES = {
     "dvc",
     "httptools",
-    "httpx",
+    "httpx2",
     "hypothesis",
     "ipykernel",
     "matplotlib",

@@ -70,8 +70,8 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         "",
         f"Cleaning kept {cleaning['rows_kept']:,} rows: {cleaning['rows_duplicate']:,} duplicates "
         f"and {cleaning['rows_unusable']:,} rows without identifier, timestamp or target were "
-        f"dropped, and {sum(emptied.values()):,} cells that were blank or held no valid value count "
-        "as missing" + (f" (most in {', '.join(f'`{name}`' for name in most)})." if most else "."),
+        f"dropped, and {sum(emptied.values()):,} cells that were blank or held no valid value "
+        "count as missing" + (f" (most in {', '.join(f'`{name}`' for name in most)})." if most else "."),
         f"Validation then checked {reports['validation']['rules']} rules of the contract on them; "
         "all hold.",
         "",

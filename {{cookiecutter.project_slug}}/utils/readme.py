@@ -62,6 +62,7 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
     source, cleaning = reports["retrieval"], reports["cleaning"]
     emptied = {name: count for name, count in cleaning["values_set_to_missing"].items() if count}
     most = sorted(emptied, key=lambda name: -emptied[name])[:3]
+    mostly = f" (most in {', '.join(f'`{name}`' for name in most)})" if most else ""
     lines = [
         f"Read from `{source['source']}` (SHA-256 `{source['sha256'][:12]}…`): "
         f"{source['rows']:,} rows, {source['columns']} columns. {escape(contract.description)}",
@@ -71,7 +72,7 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         f"Cleaning kept {cleaning['rows_kept']:,} rows: {cleaning['rows_duplicate']:,} duplicates "
         f"and {cleaning['rows_unusable']:,} rows without identifier, timestamp or target were "
         f"dropped, and {sum(emptied.values()):,} cells that were blank or held no valid value "
-        "count as missing" + (f" (most in {', '.join(f'`{name}`' for name in most)})." if most else "."),
+        f"count as missing{mostly}.",
         f"Validation then checked {reports['validation']['rules']} rules of the contract on them; "
         "all hold.",
         "",

@@ -269,7 +269,7 @@ def test_words_name_real_choices_and_occur_where_chosen(projects: list[Baked]) -
     for option, choice in WORDS:
         assert choice in template.OPTIONS[option]
         chosen = (project for project in projects if project.answers[option] == choice)
-        texts = (text for project in chosen for _, text in project.files())
+        texts = (f"{name}\n{text}" for project in chosen for name, text in project.files())
         assert any(first_hit(option, choice, text) for text in texts), (option, choice)
 
 

@@ -49,6 +49,7 @@ FOLDERS = {
 # What the rendered project installs, over all answers: a project of the same name could not
 # depend on it.
 DEPENDENCIES = {
+    "altair",
     "dvc",
     "httptools",
     "httpx2",

@@ -5,10 +5,13 @@ SHELL := /bin/sh
 PYTHON := $(shell for candidate in python3 python python3.14 python3.13 python3.12 python3.11; do \
 	$$candidate -c 'import sys; assert sys.version_info >= (3, 11); print(sys.executable)' \
 	2>/dev/null && break; done)
-UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
+UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
 
 export PATH := $(CURDIR)/.uv/bin:$(PATH)
+# Tools that are started again and again begin faster with their bytecode kept; another project's
+# environment is none of ours.
+unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 ifneq ($(PYTHON),)
 export UV_PYTHON := $(PYTHON)
 endif
@@ -18,7 +21,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 # uv in a folder of its own, for machines that have only Python.
-$(CURDIR)/.uv/bin/uv:
+.uv/bin/uv:
 	@test -n "$(PYTHON)" || { echo "error: Python >= 3.11 was not found: install it, or uv." >&2; exit 1; }
 	"$(PYTHON)" -m venv .uv
 	.uv/bin/python -m pip install --quiet "uv>=0.9,<1"
@@ -34,6 +37,10 @@ demo: setup ## render the default project into build/demo and run it from raw da
 .PHONY: test
 test: setup ## run all tests, with real runs of rendered projects
 	$(RUN) pytest
+
+.PHONY: full
+full: setup ## run every combination of task, serving and CI: half an hour more
+	RUN_EVERY=1 $(RUN) pytest -m run
 
 .PHONY: quick
 quick: setup ## run the tests that need no rendered project to run: two minutes

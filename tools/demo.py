@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,17 +22,57 @@ from cookiecutter.main import cookiecutter
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = ROOT / "build" / "demo"
-# Set by the tool that runs this script, for this repository and not for the rendered one.
-INHERITED = ("VIRTUAL_ENV", "UV_PYTHON", "PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MAKELEVEL")
+# Set by make and uv for this repository and not for the rendered one. How packages are reached
+# (UV_INDEX, SSL_CERT_FILE and the like) is the same for both and stays.
+INHERITED = frozenset(
+    {"VIRTUAL_ENV", "UV", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_RUN_RECURSION_DEPTH"}
+    | {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "PYTHONDONTWRITEBYTECODE"}
+)
 READY_SECONDS = 60
 
 
 def environment() -> dict[str, str]:
-    """The environment for commands of the rendered project."""
+    """The environment for commands of the rendered project, as in a terminal of its own."""
     kept = {name: value for name, value in os.environ.items() if name not in INHERITED}
     own = str(Path(sys.prefix) / "bin")
     path = [part for part in kept["PATH"].split(os.pathsep) if part != own]
     return {**kept, "PATH": os.pathsep.join(path)}
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def started(project: Path, *command: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a command in the project, as a group that can be stopped as a whole."""
+    return subprocess.Popen(command, cwd=project, env=env, start_new_session=True)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a started command and all that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+    process.wait(timeout=30)
+
+
+def wait_until_ready(address: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a started service answers a request.
+
+    Raises:
+        RuntimeError: it ended, or did not answer in time.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(address, timeout=5):  # noqa: S310
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise RuntimeError(f"{address} did not answer")
 
 
 def run(project: Path, *command: str) -> None:
@@ -40,9 +81,10 @@ def run(project: Path, *command: str) -> None:
     subprocess.run(command, cwd=project, env=environment(), check=True)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> dict[str, Any]:
     """The content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def first_record(project: Path) -> tuple[list[str], list[str]]:
@@ -67,26 +109,14 @@ def predict_batch(project: Path) -> str:
         answer.unlink(missing_ok=True)
 
 
-def _wait_until_ready(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{address}/ready", timeout=1):  # noqa: S310
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    raise TimeoutError(f"{address} did not become ready")
-
-
 def predict_api(project: Path) -> str:
     """Start the service, send the example record of its documentation; returns the answer."""
-    address = "http://127.0.0.1:8000"
-    print("\n$ make serve", flush=True)
-    server = subprocess.Popen(
-        ["make", "serve"], cwd=project, env=environment(), start_new_session=True
-    )
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    print(f"\n$ PORT={port} make serve", flush=True)
+    server = started(project, "make", "serve", env={**environment(), "PORT": str(port)})
     try:
-        _wait_until_ready(address, server)
+        wait_until_ready(f"{address}/ready", server)
         with urllib.request.urlopen(f"{address}/openapi.json", timeout=5) as reply:  # noqa: S310
             path = json.load(reply)["paths"]["/v1/predictions"]["post"]
         content = path["requestBody"]["content"]["application/json"]
@@ -99,8 +129,7 @@ def predict_api(project: Path) -> str:
         with urllib.request.urlopen(request, timeout=5) as reply:  # noqa: S310
             return str(reply.read().decode())
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=30)
+        stop(server)
 
 
 def summary(project: Path) -> str:
@@ -127,7 +156,7 @@ def main() -> None:
     answers = dict(answer.split("=", 1) for answer in parser.parse_args().answers)
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir(parents=True)
-    started = time.monotonic()
+    begin = time.monotonic()
     project = Path(
         cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(OUTPUT))
     )
@@ -137,7 +166,7 @@ def main() -> None:
     place = project.relative_to(ROOT)
     print(
         f"\n{summary(project)}\n\nOne prediction:\n  {prediction}\n\n"
-        f"From answers to here in {time.monotonic() - started:.0f} s. Now look at\n"
+        f"From answers to here in {time.monotonic() - begin:.0f} s. Now look at\n"
         f"  {place}/README.md           what was measured, with figures\n"
         f"  make -C {place} dashboard   data, model and drift in the browser\n"
         f"  make -C {place} test        the tests of the rendered project"

@@ -1,0 +1,335 @@
+"""Rendered projects that really run: set up, pipeline, checks, tests, one prediction.
+
+Every task meets every objective and every way of serving here, and the other choices are dealt
+evenly over these rows. RUN_EVERY=1 adds each combination of task, serving and CI.
+
+A step that fails does not stop the others, so that one run shows all that is wrong.
+"""
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import yaml
+from sklearn.metrics import (
+    brier_score_loss,
+    log_loss,
+    mean_absolute_error,
+    roc_auc_score,
+    root_mean_squared_error,
+)
+
+from tests import interpreters, template
+from tests.combinations import Row, covering_array
+from tests.test_ci import commands_of
+from tools import demo, make_samples
+
+# These meet in the code: candidates and metrics by task and objective, the served file by both.
+MEETING = ("task", "objective", "serving")
+COMMANDS = ["make check", "make test", "make run"]
+IDENTITY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in {"NAME": "Tester", "EMAIL": "tester@example.org"}.items()
+}
+LIMIT_SECONDS = 1200
+SHOWN = 6000
+# How far from the best achievable score the selected model may be.
+CLOSE = 0.05
+
+Floats = npt.NDArray[np.float64]
+Metric = Callable[[Floats, Floats], float]
+
+
+def dealt(rows: list[Row]) -> list[Row]:
+    """Answer the questions that a row leaves open, each choice in turn."""
+    open_options = {name: list(template.OPTIONS[name]) for name in template.OPTIONS}
+    full = []
+    for index, row in enumerate(rows):
+        others = {name: choices[index % len(choices)] for name, choices in open_options.items()}
+        full.append({**others, **row})
+    return full
+
+
+def rows() -> list[Row]:
+    """The combinations to run."""
+    chosen = dealt(
+        covering_array({name: template.OPTIONS[name] for name in MEETING}, 2, template.REFUSED)
+    )
+    if os.environ.get("RUN_EVERY"):
+        names = ("task", "serving", "ci")
+        every = product(*(template.OPTIONS[name] for name in names))
+        chosen += dealt([dict(zip(names, choices, strict=True)) for choices in every])
+    return chosen
+
+
+ROWS = rows()
+
+
+def first_with(**answers: str) -> int:
+    """The first row with these answers, for steps that one row has to take."""
+    return next(i for i, row in enumerate(ROWS) if answers.items() <= row.items())
+
+
+# Steps that are the same in every project are taken by one.
+ALONE, NO_UV = first_with(task="classification"), first_with(task="regression")
+WITH_NOTEBOOKS = {first_with(serving=choice) for choice in template.OPTIONS["serving"]}
+
+
+class Project:
+    """A rendered project and commands run in it."""
+
+    def __init__(self, folder: Path, answers: Row) -> None:
+        """Remember where the project is and what it was rendered from."""
+        self.folder = folder
+        self.answers = answers
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """What a command prints; fails with its last lines when it does."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=demo.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0 or not check, f"{command}: {done.stdout[-SHOWN:]}"
+        return done.stdout
+
+    def text(self, name: str) -> str:
+        """The text of one file."""
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The content of a JSON file."""
+        content: dict[str, Any] = json.loads(self.text(name))
+        return content
+
+    def params(self) -> dict[str, Any]:
+        """The settings of the project."""
+        content: dict[str, Any] = yaml.safe_load(self.text("params.yaml"))
+        return content
+
+    def commands(self) -> list[str]:
+        """The commands of its CI, in their order, or what CI runs elsewhere."""
+        found = commands_of(self.folder)
+        assert set(COMMANDS) <= set(found) or self.answers["ci"] == "none"
+        return found or COMMANDS
+
+
+def without_uv(path: str) -> str:
+    """A search path without the folders that hold uv."""
+    return os.pathsep.join(
+        part for part in path.split(os.pathsep) if not (Path(part) / "uv").exists()
+    )
+
+
+@pytest.fixture
+def project(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Project]:
+    """The project of a row, with the interpreter that its answers name first on the path."""
+    index: int = request.param
+    answers = ROWS[index]
+    folder = interpreters.for_version(answers["python_version"])
+    if folder is None:
+        pytest.skip(f"no Python {answers['python_version']} or newer is installed")
+    path = os.environ["PATH"]
+    if index == NO_UV:
+        path = without_uv(path)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{path}")
+    for name, value in IDENTITY.items():
+        monkeypatch.setenv(name, value)
+    yield Project(template.bake(tmp_path, answers), answers)
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def test_every_choice_is_run() -> None:
+    """No choice of any question is left out of the rows."""
+    for name, choices in template.OPTIONS.items():
+        assert {row[name] for row in ROWS} == set(choices), name
+
+
+@pytest.mark.run
+@pytest.mark.parametrize(
+    "project",
+    range(len(ROWS)),
+    indirect=True,
+    ids=["-".join((r["task"], r["objective"], r["serving"], r["ci"])) for r in ROWS],
+)
+def test_project(
+    project: Project, subtests: pytest.Subtests, request: pytest.FixtureRequest
+) -> None:
+    """From raw data to monitoring and back, as its user would."""
+    index: int = request.node.callspec.params["project"]
+    for command in project.commands():
+        with subtests.test(command):
+            project.run(*command.split())
+    with subtests.test("a second run does nothing"):
+        a_second_run_does_nothing(project)
+    with subtests.test("README"):
+        the_readme_is_filled_in(project)
+    with subtests.test("score"):
+        the_model_is_good(project)
+    with subtests.test("prediction"):
+        a_prediction_is_served(project)
+    with subtests.test("clean"):
+        nothing_is_left_uncommitted(project)
+    if index in WITH_NOTEBOOKS and "make notebooks" not in project.commands():
+        with subtests.test("notebooks"):
+            project.run("make", "notebooks")
+    if index == ALONE:
+        with subtests.test("hooks"):
+            project.run("make", "hooks")
+        with subtests.test("dashboard"):
+            the_dashboard_starts(project)
+        with subtests.test("changed parameter"):
+            a_changed_parameter_reruns_what_depends_on_it(project)
+    if index == NO_UV:
+        with subtests.test("uv of its own"):
+            assert (project.folder / ".uv" / "bin" / "uv").exists()
+
+
+def reports_written(project: Project) -> dict[str, int]:
+    """When each output of the pipeline was written."""
+    files = [
+        path
+        for name in ("data", "models", "reports")
+        for path in (project.folder / name).rglob("*")
+    ]
+    files.append(project.folder / "README.md")
+    return {str(path): path.stat().st_mtime_ns for path in files if path.is_file()}
+
+
+def a_second_run_does_nothing(project: Project) -> None:
+    """No stage runs again, and no file is written again."""
+    before = reports_written(project)
+    said = project.run("make", "run")
+    assert "Data and pipelines are up to date." in said
+    assert "Running stage" not in said
+    assert reports_written(project) == before
+
+
+def the_readme_is_filled_in(project: Project) -> None:
+    """Every measured part holds what was measured, and its figures exist."""
+    readme = project.text("README.md")
+    parts = dict(re.findall(r"<!-- measured: (\w+) -->\n(.*?)\n<!-- end: \1 -->", readme, re.S))
+    assert set(parts) == {"data", "exploration", "model", "deployment", "monitoring"}
+    for name, text in parts.items():
+        assert not re.search(r"writes .* here\.$", text), name
+        assert len(text.split()) > 10, name
+    figures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", readme)
+    assert figures
+    assert not [name for name in figures if not (project.folder / name).is_file()]
+    assert not re.search(r"\bTODO\b|\bTBD\b|\bnan\b|\bNone\b", readme)
+
+
+def held_out(project: Project) -> pd.DataFrame:
+    """The predictions of the held-out rows with the truth that the sample was drawn from."""
+    code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
+    python = project.folder / ".venv" / "bin" / "python"
+    text = project.run(str(python), "-c", code, "data/test_predictions.parquet")
+    source = Path(project.params()["data"]["source"]).name
+    truth = make_samples.SAMPLES[source]().truth
+    predictions = pd.read_csv(io.StringIO(text))
+    together = predictions.merge(truth, on=truth.columns[0], validate="one_to_one")
+    assert len(together) == len(predictions)
+    return together
+
+
+# Metric -> how it is computed, whether more is better, and the score of a perfect model.
+ACHIEVABLE: dict[str, tuple[Metric, bool, str]] = {
+    "brier_score": (lambda y, p: float(brier_score_loss(y, p)), False, "probability"),
+    "log_loss": (lambda y, p: float(log_loss(y, p)), False, "probability"),
+    "roc_auc": (lambda y, p: float(roc_auc_score(y, p)), True, "probability"),
+    "mean_absolute_error": (lambda y, p: float(mean_absolute_error(y, p)), False, "median"),
+    "root_mean_squared_error": (lambda y, p: float(root_mean_squared_error(y, p)), False, "mean"),
+    "spearman": (
+        lambda y, p: float(pd.Series(y).corr(pd.Series(p), method="spearman")),
+        True,
+        "median",
+    ),
+}
+
+
+def the_model_is_good(project: Project) -> None:
+    """Better than the baseline beyond doubt, and close to the best that any model can reach."""
+    chosen = project.params()["selection"]["metric"]
+    measured = {item["name"]: item for item in project.json("reports/evaluation.json")["metrics"]}
+    assert measured[chosen]["improvement"]["low"] > 0, measured[chosen]
+    if chosen not in ACHIEVABLE:
+        return
+    metric, more_is_better, perfect = ACHIEVABLE[chosen]
+    rows = held_out(project)
+    target = rows["target"].to_numpy()
+    reached = metric(target, rows["score"].to_numpy())
+    best = metric(target, rows[perfect].to_numpy())
+    # The report tells the same as an independent calculation.
+    assert reached == pytest.approx(measured[chosen]["model"]["value"])
+    behind = best / reached - 1 if more_is_better else reached / best - 1
+    assert behind < CLOSE, f"{chosen}: {reached:.4f}, the best achievable is {best:.4f}"
+
+
+def a_prediction_is_served(project: Project) -> None:
+    """One raw record goes through the chosen way of serving and comes back with an answer."""
+    if project.answers["serving"] == "api":
+        answer = json.loads(demo.predict_api(project.folder))
+    else:
+        answer = json.loads(demo.predict_batch(project.folder))
+    version = project.json("models/live.json")["version"]
+    assert answer["model_version"] == version
+    name = "probability" if project.answers["task"] == "classification" else "prediction"
+    assert float(answer[name]) >= 0
+
+
+def nothing_is_left_uncommitted(project: Project) -> None:
+    """What a run writes is either versioned or ignored, and runs leave a committed tree clean."""
+    project.run("git", "add", "--all")
+    versioned = project.run("git", "ls-files").splitlines()
+    assert not [name for name in versioned if name.endswith((".parquet", ".onnx", ".skops"))]
+    project.run("git", "commit", "--quiet", "--message", "Run the pipeline")
+    project.run("make", "run")
+    project.run("make", "monitor")
+    assert project.run("git", "status", "--porcelain") == ""
+
+
+def stages_run(said: str) -> set[str]:
+    """The stages that a run of the pipeline names as run."""
+    return set(re.findall(r"^Running stage '([^']+)'", said, flags=re.MULTILINE))
+
+
+def a_changed_parameter_reruns_what_depends_on_it(project: Project) -> None:
+    """A setting of monitoring reruns neither training nor export."""
+    params = project.folder / "params.yaml"
+    changed = project.text("params.yaml").replace("warning_index: 0.1\n", "warning_index: 0.11\n")
+    assert changed != project.text("params.yaml")
+    params.write_text(changed, encoding="utf-8")
+    assert stages_run(project.run("make", "run")) == {"monitor", "document"}
+
+
+def the_dashboard_starts(project: Project) -> None:
+    """The dashboard answers on its address."""
+    port = demo.free_port()
+    settings = {"STREAMLIT_SERVER_PORT": str(port), "STREAMLIT_SERVER_HEADLESS": "true"}
+    process = demo.started(
+        project.folder, "make", "dashboard", env={**demo.environment(), **settings}
+    )
+    try:
+        demo.wait_until_ready(f"http://127.0.0.1:{port}/", process)
+        demo.wait_until_ready(f"http://127.0.0.1:{port}/_stcore/health", process)
+    finally:
+        demo.stop(process)

@@ -50,6 +50,7 @@ FOLDERS = {
 # depend on it.
 DEPENDENCIES = {
     "altair",
+    "altair",
     "dvc",
     "httptools",
     "httpx2",

@@ -122,7 +122,8 @@ def show_header(content: Content) -> None:
     st.markdown(f"{escape(project.model_input)} → {escape(project.model_output)}")
     st.caption(
         f"Live model `{content.version}` ({evaluation['model'].replace('_', ' ')}) · "
-        f"measured on {evaluation['rows']:,} held-out rows · monitoring: :{COLOURS[status]}-badge[{status}]"
+        f"measured on {evaluation['rows']:,} held-out rows · "
+        f"monitoring: :{COLOURS[status]}-badge[{status}]"
     )
     chosen = content.reports["selection"]["metric"]
     results = sorted(evaluation["metrics"], key=lambda item: item["name"] != chosen)

@@ -239,7 +239,7 @@ def _range_text(values: Array) -> str:
 def group_edges(values: Array) -> Array:
     """Return the smallest value of each group but the first, for groups of about equal size.
 
-    Few distinct values make one group each; groups of too few rows are joined to the one below.
+    Few distinct values make one group each; groups of too few rows are joined to a neighbour.
 
     Args:
         values: finite values, shape (n,).

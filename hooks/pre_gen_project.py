@@ -50,7 +50,6 @@ FOLDERS = {
 # depend on it.
 DEPENDENCIES = {
     "altair",
-    "altair",
     "dvc",
     "httptools",
     "httpx2",

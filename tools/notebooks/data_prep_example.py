@@ -39,13 +39,15 @@ raw.to_native().head()
 # the aliases of the contract, and turns whatever still is no valid value into a missing one.
 
 # %%
-before = raw.to_pandas()
+before = raw.to_pandas().astype(str)
 after = standardise(raw, contract.columns, params.data.missing_markers).to_pandas()
-category = contract.with_role("categorical")[0].name
-spellings = pd.DataFrame({"cleaned": after[category], "raw": before[category].map(repr)})
-spellings.groupby("cleaned", dropna=False)["raw"].agg(
-    rows="size", spellings=lambda values: ", ".join(sorted(values.unique()))
-)
+categories = [column.name for column in contract.with_role("categorical")]
+spellings = [
+    (name, cleaned, len(rows), ", ".join(sorted(rows.map(repr).unique())))
+    for name in categories[:2]
+    for cleaned, rows in before[name].groupby(after[name], dropna=False)
+]
+pd.DataFrame(spellings, columns=["column", "cleaned", "rows", "spellings"])
 
 # %% [markdown]
 # Numbers lose currency signs, thousands separators and units. What is not a number, or lies outside
@@ -86,13 +88,10 @@ pd.Series({name: count for name, count in report.items() if name.startswith("row
 print(validate(cleaned, contract).summary(), end="\n\n")
 
 broken = cleaned.to_pandas().copy()
-bounded = next(
-    column
-    for column in contract.with_role("numeric")
-    if column.type == "float" and column.maximum is not None
-)
-broken.loc[:2, bounded.name] = bounded.maximum + 1
-broken.loc[3:4, category] = "mystery"
+for column in contract.with_role("numeric")[:1]:
+    broken.loc[:2, column.name] = -1 - broken.loc[:2, column.name]
+for name in categories[:1]:
+    broken.loc[3:4, name] = "mystery"
 broken.loc[6, contract.identifiers] = broken.loc[5, contract.identifiers]
 print(validate(nw.from_native(broken, eager_only=True), contract).summary())
 
@@ -106,7 +105,7 @@ row = cleaned.head(1)
 names = feature_names(recipe_used)
 inputs = derive(row, recipe_used).select(*names.numeric, *names.categorical)
 key = contract.identifiers[0]
-source = before[before[key].str.strip() == row[key][0]].head(1)
+source = before[before[key].str.strip() == str(row[key][0])].head(1)
 pd.DataFrame(
     {
         title: table.iloc[0].map(str)

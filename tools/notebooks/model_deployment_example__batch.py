@@ -57,22 +57,23 @@ with TemporaryDirectory() as folder:
 
 # %% [markdown]
 # Records come as a file, dirty as they are: cleaning is part of serving. Of the three records the
-# second lacks a number, and the third has a category in capitals and another that nobody has seen.
+# second lacks a number and has a category that nobody has seen, and the third is in capitals.
 
 # %%
-number = next(column.name for column in contract.with_role("numeric") if column.type == "float")
-first, second = (column.name for column in contract.with_role("categorical")[:2])
+# the first column of floats, or of integers if there are none
+number = max(contract.with_role("numeric"), key=lambda column: column.type == "float").name
+categories = [column.name for column in contract.with_role("categorical")[:2]]
 records = pl.read_parquet("data/recent.parquet").head(3)
 rows = records.to_dicts()
-rows[1][number] = None
-rows[2] |= {first: f"  {str(rows[2][first]).upper()} ", second: "never seen"}
+rows[1] |= {number: None, **dict.fromkeys(categories[:1], "never seen")}
+rows[2] |= {name: f"  {rows[2][name]} ".upper() for name in categories}
 with TemporaryDirectory() as folder:
     source, destination = Path(folder, "records.csv"), Path(folder, "predictions.csv")
     pl.DataFrame(rows, schema=records.schema).write_csv(source)
     score_file(source, destination, live, chunk_rows=2)
     scored = pl.read_csv(destination)
 answer = scored.columns[len(contract.inputs) :]
-scored.select(*contract.identifiers, number, first, second, *answer)
+scored.select(*contract.identifiers, number, *categories, *answer)
 
 # %% [markdown]
 # Has the world changed since training? The newest rows are scored and compared with the rows the
@@ -85,13 +86,14 @@ recent = score_chunk(pl.read_parquet("data/recent.parquet"), live)
 print(describe(compare(reference, recent, contract, metadata.version, settings)))
 
 # %% [markdown]
-# To see an alarm, let a unit change without notice: one number arrives one and a half times
+# To see the report react, let a unit change without notice: a number arrives one and a half times
 # as large, and half the values of a category are lost. The report names both, and what to do.
 
 # %%
+is_even = pl.int_range(pl.len()) % 2 == 0
 shifted = pl.read_parquet("data/recent.parquet").with_columns(
     pl.col(number) * 1.5,
-    pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col(first)).alias(first),
+    *(pl.when(is_even).then(pl.col(name)).alias(name) for name in categories[:1]),
 )
 report = compare(reference, score_chunk(shifted, live), contract, metadata.version, settings)
 print(describe(report))

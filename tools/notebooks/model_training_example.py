@@ -14,8 +14,9 @@ os.chdir(root)
 sys.path.insert(0, str(root))
 
 # %% [markdown]
-# Training rows are ordered by time, the held-out rows are the newest. Everything learned from data
-# (medians, scales, categories) is part of the fitted model, so each fold learns its own.
+# Rows were held out as `split` in `params.yaml` says: the newest, or rows drawn at random. Everything
+# learned from data (medians, scales, categories) is part of the fitted model, so each fold learns
+# its own.
 
 # %%
 # %matplotlib inline
@@ -46,22 +47,23 @@ params, contract = load_params(), load_contract()
 names = feature_names(recipe(params, contract))
 train, test = read_parquet(TRAIN), read_parquet(TEST)
 inputs, outcome = model_inputs(train, names), target(train, contract)
+moments = contract.with_role("timestamp")[:1]
 pd.DataFrame(
     {
         part: {
             "rows": frame.shape[0],
-            "first": frame[contract.with_role("timestamp")[0].name].min(),
-            "last": frame[contract.with_role("timestamp")[0].name].max(),
             f"mean of {contract.target.name}": target(frame, contract).mean(),
+            **{f"first {column.name}": frame[column.name].min() for column in moments},
+            **{f"last {column.name}": frame[column.name].max() for column in moments},
         }
         for part, frame in {"training": train, "held out": test}.items()
     }
 )
 
 # %% [markdown]
-# The folds expand: each trains on the past and validates on what followed, as the model will be
-# used. A candidate is worth its complexity only if it beats the naive baseline, which knows nothing
-# but the target.
+# Each fold fits on some rows and is measured on others; where the newest rows are held out, that is
+# always the past and what followed it. A candidate is worth its complexity only if it beats the
+# naive baseline, which knows nothing but the target.
 
 # %%
 metric, value = METRICS[params.selection.metric], load_value(params.value)

@@ -60,8 +60,8 @@ print("\n".join(f"- {finding}" for finding in exploration.findings))
 distribution_figure(frame, contract)
 
 # %% [markdown]
-# How much is missing, and how much does the contract tolerate? Beyond its mark, validation stops the
-# pipeline: something is wrong with the source then.
+# How much is missing, and how much does the contract tolerate? Beyond its mark, validation stops
+# the pipeline: something is wrong with the source then.
 
 # %%
 missingness_figure(frame, contract)
@@ -80,8 +80,8 @@ relation_figure(
 )
 
 # %% [markdown]
-# A figure of your own takes its axes from `panels` and its labels from the contract, so that no unit
-# is forgotten. The column with the longest tail needs a logarithmic axis:
+# A figure of your own takes its axes from `panels` and its labels from the contract, so that no
+# unit is forgotten. The column with the longest tail needs a logarithmic axis:
 
 # %%
 column = max(

@@ -127,8 +127,8 @@ print(describe(compare(reference, recent, contract, metadata.version, params.mon
 folder.cleanup()
 
 # %% [markdown]
-# To see the report react, let a unit change without notice: a number arrives one and a half times as
-# large, and half the values of a category are lost. No request breaks the contract, so only
+# To see the report react, let a unit change without notice: a number arrives one and a half times
+# as large, and half the values of a category are lost. No request breaks the contract, so only
 # monitoring can tell. The report names both columns, and what to do.
 
 # %%

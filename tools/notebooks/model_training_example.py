@@ -14,9 +14,9 @@ os.chdir(root)
 sys.path.insert(0, str(root))
 
 # %% [markdown]
-# Rows were held out as `split` in `params.yaml` says: the newest, or rows drawn at random. Everything
-# learned from data (medians, scales, categories) is part of the fitted model, so each fold learns
-# its own.
+# Rows were held out as `split` in `params.yaml` says: the newest, or rows drawn at random.
+# Everything learned from data (medians, scales, categories) is part of the fitted model, so each
+# fold learns its own.
 
 # %%
 # %matplotlib inline
@@ -101,7 +101,8 @@ learning_curve_figure(
 
 # %% [markdown]
 # The held-out rows give the number to report. Rows are drawn again and again with replacement to
-# see how much of it is chance; the improvement is certain only when its whole interval lies above 0.
+# see how much of it is chance; the improvement is certain only when its whole interval lies above
+# 0.
 
 # %%
 held_out, actual = model_inputs(test, names), target(test, contract)

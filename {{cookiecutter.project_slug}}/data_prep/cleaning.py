@@ -160,18 +160,18 @@ def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Seque
 
     Args:
         frame: raw records with at least ``columns``; text or typed.
-        columns: the columns to keep, in the order of the result.
+        columns: the columns to bring into form; others stay as they are.
         missing_markers: lower-case texts that stand for a missing value.
 
     Returns:
-        The same rows with exactly ``columns``.
+        The same rows and columns.
     """
     schema = frame.collect_schema()
     steps = {
         column.name: _steps(column, schema[column.name], missing_markers) for column in columns
     }
-    standardised = frame.select(list(steps))
-    for turn in range(max(map(len, steps.values()))):
+    standardised = frame
+    for turn in range(max(map(len, steps.values()), default=0)):
         due = [
             todo[turn](nw.col(name)).alias(name) for name, todo in steps.items() if turn < len(todo)
         ]

@@ -1,7 +1,7 @@
 """The log of what was predicted: Parquet parts that monitoring reads.
 
-A part holds the standardised records with the answer and the version of the model, as batch scoring
-writes them. A thread of its own writes, so that no request waits for the disk or fails with it.
+A part holds the standardised records with the answer and the version of the model. A thread of its
+own writes, so that no request waits for the disk or fails with it.
 """
 
 import logging

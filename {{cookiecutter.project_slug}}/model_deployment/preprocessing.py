@@ -39,10 +39,9 @@ def check_columns(present: list[str], recipe: Recipe) -> None:
 
 def standardise_records(records: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     """Bring raw records into the form of the contract, one row per record, without the target."""
-    frame = nw.from_native(records, eager_only=True)
-    standardised: pl.DataFrame = standardise(
-        frame, recipe.contract.inputs, recipe.missing_markers
-    ).to_native()
+    inputs = recipe.contract.inputs
+    frame = nw.from_native(records, eager_only=True).select([column.name for column in inputs])
+    standardised: pl.DataFrame = standardise(frame, inputs, recipe.missing_markers).to_native()
     return standardised
 
 

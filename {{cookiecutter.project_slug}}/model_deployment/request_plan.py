@@ -161,10 +161,23 @@ def to_frame(rows: Sequence[Row], schema: pl.Schema) -> pl.DataFrame:
     return pl.from_dicts(rows, schema=schema)
 
 
-def _without_enforced(column: Column) -> Column:
-    """Drop what the type of a request has enforced already, so that it isn't computed again."""
-    aliases = {} if column.allowed else column.aliases
-    return msgspec.structs.replace(column, minimum=None, maximum=None, aliases=aliases)
+def _free_text(recipe: Recipe) -> list[Column]:
+    """Return the categories that a request may write in more than their standard form.
+
+    Whatever the type of a request enforces is in standard form already: numbers in their range,
+    naive timestamps, and allowed values that standardising leaves as they are.
+    """
+
+    def changes(column: Column) -> bool:
+        written = pl.DataFrame({column.name: list(map(str, column.allowed))})
+        frame = nw.from_native(written, eager_only=True)
+        return not standardise(frame, [column], recipe.missing_markers).to_native().equals(written)
+
+    return [
+        column
+        for column in recipe.contract.with_role("categorical")
+        if not column.allowed or changes(column)
+    ]
 
 
 class RequestPlan:
@@ -184,8 +197,7 @@ class RequestPlan:
         self._names = feature_names(recipe)
         self._batch = schema.to_frame()
         source = nw.from_native(register_io_source(self._source, schema=schema))
-        columns = [_without_enforced(column) for column in recipe.contract.inputs]
-        standardised = standardise(source, columns, recipe.missing_markers)
+        standardised = standardise(source, _free_text(recipe), recipe.missing_markers)
         features = derive(standardised, recipe).to_native()
         self._plan = features.select(*self._names.numeric, *self._names.categorical)
 

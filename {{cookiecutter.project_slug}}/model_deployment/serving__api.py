@@ -67,7 +67,7 @@ from model_deployment.request_plan import (
 from utils.config import ProjectError, convert, load_params
 from utils.logging import run
 
-LOG = Path("data/predictions")
+LOG = Path("data/served")
 # A generous size of one record as JSON; with the number of records it limits the body.
 RECORD_BYTES = 4096
 SWAP_SECONDS = 1.0

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 
 from utils.config import ProjectError
 
-STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+# What every record has; libraries add the message a second time with escape codes.
+STANDARD_ATTRIBUTES = frozenset(
+    {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
+)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

@@ -53,11 +53,15 @@ Metric = Callable[[Floats, Floats], float]
 
 
 def dealt(rows: list[Row]) -> list[Row]:
-    """Answer the questions that a row leaves open, each choice in turn."""
-    open_options = {name: list(template.OPTIONS[name]) for name in template.OPTIONS}
+    """Answer the questions that rows leave open, each choice in turn.
+
+    Each question runs through its choices in another rhythm, so that these mix.
+    """
     full = []
     for index, row in enumerate(rows):
-        others = {name: choices[index % len(choices)] for name, choices in open_options.items()}
+        others = {}
+        for place, (name, choices) in enumerate(template.OPTIONS.items()):
+            others[name] = choices[(index + place * (index // len(choices))) % len(choices)]
         full.append({**others, **row})
     return full
 

@@ -1,0 +1,1 @@
+"""What the template costs, measured beside its peers and the physical limit."""

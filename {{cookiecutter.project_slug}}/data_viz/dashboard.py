@@ -197,7 +197,8 @@ def show_column(column: Column) -> None:
     rows = alt.Y("rows:Q", title="rows")
     if numeric:
         title = f"{column.name} ({column.unit})" if column.unit else column.name
-        across = alt.X("from:Q", title=title, bin="binned")
+        ticks = alt.Axis(tickMinStep=1) if column.type == "integer" else alt.Axis()
+        across = alt.X("from:Q", title=title, bin="binned", axis=ticks)
         chart = bars.encode(x=across, x2="to:Q", y=rows, tooltip=["from", "to", "rows"])
     else:
         across = alt.X("category:N", title=column.name, sort=None, axis=alt.Axis(labelAngle=0))

@@ -59,8 +59,8 @@ JUDGES = {
     "zizmor": Judge(
         ("zizmor", "--offline", "--no-progress", "--pedantic"),
         WORKFLOW,
-        "persist-credentials: false",
-        "persist-credentials: true",
+        "@3d3c42e5aac5ba805825da76410c181273ba90b1",
+        "@main",
     ),
     "workflow schema": Judge(
         (*SCHEMA, "vendor.github-workflows"), WORKFLOW, "timeout-minutes: 15", "timeout: 15"

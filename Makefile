@@ -52,6 +52,10 @@ check: setup ## check format, lint and types of the template's own code
 	$(RUN) ruff check .
 	$(RUN) mypy
 
+.PHONY: bench
+bench: setup ## measure the template beside its peers: eight minutes; writes docs/benchmarks.md
+	$(RUN) python -m benchmarks
+
 .PHONY: samples
 samples: setup ## write the bundled sample tables again
 	$(RUN) python -m tools.make_samples

@@ -22,7 +22,7 @@ def generator() -> str:
     return "wrk" if shutil.which("wrk") else "asyncio"
 
 
-def put_load(url: str, bodies: Path, connections: int, seconds: float) -> Sample:
+def put_load(url: str, bodies: Path, connections: int, seconds: int) -> Sample:
     """Post the bodies over and over again on so many connections at once.
 
     Returns:
@@ -33,10 +33,8 @@ def put_load(url: str, bodies: Path, connections: int, seconds: float) -> Sample
         RuntimeError: A request failed or was answered with an error.
     """
     if generator() == "wrk":
-        # wrk knows whole seconds only.
-        duration = f"-d{max(1, round(seconds))}s"
         script = str(WORKLOADS / "load.lua")
-        command = ["wrk", "-t1", f"-c{connections}", duration, "-s", script, url]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script, url]
         output = call(command, ROOT, {"BODIES": str(bodies)})
     else:
         options = [url, str(bodies), str(connections), str(seconds)]

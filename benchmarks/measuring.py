@@ -47,11 +47,11 @@ class Scale(NamedTuple):
     rounds: int
     table_rows: tuple[int, ...]
     train_rounds: int
-    load_seconds: float
+    load_seconds: int
 
 
-FULL = Scale(rounds=3, table_rows=(100_000, 1_000_000), train_rounds=2, load_seconds=2.0)
-QUICK = Scale(rounds=1, table_rows=(1_000, 2_000), train_rounds=1, load_seconds=0.3)
+FULL = Scale(rounds=3, table_rows=(100_000, 1_000_000), train_rounds=2, load_seconds=2)
+QUICK = Scale(rounds=1, table_rows=(1_000, 2_000), train_rounds=1, load_seconds=1)
 
 
 def _busy_seconds() -> float | None:

@@ -39,6 +39,12 @@ def void(_: object) -> None:
     """Drop a result."""
 
 
+def _phases(**actions: Callable[[], None]) -> Sample:
+    """Time actions one after another, and all together."""
+    sample = {name: timed(action)["seconds"] for name, action in actions.items()}
+    return {**sample, "seconds": sum(sample.values())}
+
+
 def measure_render(where: Places, scale: Scale) -> Measurement:
     """Time the command that renders a project, each in a fresh folder and process."""
     numbers = count()
@@ -80,24 +86,25 @@ def measure_training(where: Places, scale: Scale) -> Measurement:
 
     The project that the last round leaves behind serves the other measurements.
     """
-
-    def ours() -> None:
-        folder = where.scratch("batch")
-        render(folder)
-        call(["make", "run"], where.batch)
-
     make_stack = _stack(where)
 
-    def stack() -> None:
-        folder = where.scratch("stack")
-        make_stack(folder)
-        call([uv(), "sync", "--quiet"], folder)
-        call([uv(), "run", "--no-sync", "train", "--fast"], folder)
+    def ours() -> Sample:
+        folder = where.scratch("batch")
+        return _phases(
+            render=lambda: render(folder),
+            install=lambda: void(call(["make", "setup"], where.batch)),
+            run=lambda: void(call(["make", "run"], where.batch)),
+        )
 
-    cases = [
-        Case("this template", "", lambda: timed(ours)),
-        Case(STACK, "", lambda: timed(stack)),
-    ]
+    def stack() -> Sample:
+        folder = where.scratch("stack")
+        return _phases(
+            render=lambda: make_stack(folder),
+            install=lambda: void(call([uv(), "sync", "--quiet"], folder)),
+            run=lambda: void(call([uv(), "run", "--no-sync", "train", "--fast"], folder)),
+        )
+
+    cases = [Case("this template", "", ours), Case(STACK, "", stack)]
     bystanders = Bystanders()
     series = interleaved(cases, scale.train_rounds)
     report = json.loads((where.batch / "reports" / "evaluation.json").read_text(encoding="utf-8"))

@@ -1,6 +1,9 @@
 """The CI of rendered projects: what it runs, on which versions, with which rights."""
 
+import os
 import re
+import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,3 +115,65 @@ def test_own_ci_runs_the_script_that_everyone_has() -> None:
     assert script.stat().st_mode & 0o111
     called = re.findall(r"^make (\w+)$", script.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert {"check", "demo", "test"} <= set(called)
+
+
+# Stands in for the action, which installs interpreters from elsewhere.
+STUB = """\
+name: stand-in
+inputs:
+  python-version: {required: true}
+runs:
+  using: composite
+  steps:
+    - run: echo "python ${{ inputs.python-version }}" >> RECORD
+      shell: bash
+"""
+MAKE = """\
+#!/bin/sh
+echo "make $*" >> RECORD
+"""
+
+
+def committed(folder: Path) -> None:
+    """Make a folder a repository with one commit."""
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], cwd=folder, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=folder, check=True)
+    who = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"]
+    subprocess.run(["git", *who, "commit", "--quiet", "--message=all"], cwd=folder, check=True)
+
+
+@versions
+def test_github_workflow_executes(
+    bake: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """A runner executes every job, in every version: each command and interpreter is recorded.
+
+    Commands themselves are stand-ins here; `test_run.py` runs them.
+    """
+    project = bake(ci="github", python_version=version)
+    record, action, tools = tmp_path / "record", tmp_path / "action", tmp_path / "bin"
+    action.mkdir()
+    tools.mkdir()
+    (action / "action.yml").write_text(STUB.replace("RECORD", str(record)), encoding="utf-8")
+    (tools / "make").write_text(MAKE.replace("RECORD", str(record)), encoding="utf-8")
+    (tools / "make").chmod(0o755)
+    committed(action)
+    committed(project)
+    [used] = set(re.findall(r"actions/setup-python@\w+", (project / GITHUB).read_text("utf-8")))
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = ["--platform=ubuntu-latest=-self-hosted", "--action-offline-mode"]
+    options += ["--no-cache-server", f"--local-repository={used}={action}"]
+    command = ["act", "push", "--concurrent-jobs=1", *options]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+    supported = template.OPTIONS["python_version"]
+    tested = supported[supported.index(version) :]
+    jobs = jobs_of(project)
+    expected = Counter(f"python {tried}" for tried in tested)
+    expected[f"python {version}"] += len(jobs) - 1
+    for name, commands in jobs.items():
+        for line in commands:
+            expected[line] += len(tested) if name == "test" else 1
+    assert Counter(record.read_text(encoding="utf-8").splitlines()) == expected

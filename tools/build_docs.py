@@ -183,7 +183,7 @@ def with_table(readme: str, written: str) -> str:
     _, end, after = rest.partition(END)
     if not start or not end:
         raise ValueError(f"README.md lacks the marks {START} and {END}")
-    return f"{before}{START}\n{written}\n{END}{after}"
+    return f"{before}{START}\n\n{written}\n\n{END}{after}"
 
 
 def build() -> dict[Path, str]:

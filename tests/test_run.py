@@ -243,13 +243,18 @@ def the_readme_is_filled_in(project: Project) -> None:
 
 
 def held_out(project: Project) -> pd.DataFrame:
-    """The predictions of the held-out rows with the truth that the sample was drawn from."""
+    """The predictions of the held-out rows with the truth that the sample was drawn from.
+
+    The outcome is in the column `target` whatever its name, the prediction in `score`.
+    """
     code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
     python = project.folder / ".venv" / "bin" / "python"
     text = project.run(str(python), "-c", code, "data/test_predictions.parquet")
     source = Path(project.params()["data"]["source"]).name
     truth = make_samples.SAMPLES[source]().truth
-    predictions = pd.read_csv(io.StringIO(text))
+    columns = yaml.safe_load(project.text("schema.yaml"))["columns"]
+    [target] = [column["name"] for column in columns if column["role"] == "target"]
+    predictions = pd.read_csv(io.StringIO(text)).rename(columns={target: "target"})
     together = predictions.merge(truth, on=truth.columns[0], validate="one_to_one")
     assert len(together) == len(predictions)
     return together

@@ -70,8 +70,10 @@ def _header(path: Path) -> list[str]:
 def write_parquet(frame: Frame, path: Path) -> None:
     """Write a table atomically; equal tables give equal bytes."""
     with atomic_path(path) as temporary:
+        # pandas would add its row labels, which depend on the steps before, as one more column
+        table = frame.to_arrow().select(frame.columns).replace_schema_metadata(None)
         pq.write_table(
-            frame.to_arrow().replace_schema_metadata(None),
+            table,
             temporary,
             compression="zstd",
             row_group_size=ROW_GROUP_ROWS,

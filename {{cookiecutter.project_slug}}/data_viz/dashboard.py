@@ -67,10 +67,9 @@ def load() -> Content:
     )
 
 
-def with_unit(value: float | None, unit: str, target: Column) -> str:
-    """Return a number with its unit; ``target`` stands for the unit of the target column."""
-    named = {"target": target.unit, "currency": ""}.get(unit, unit)
-    return f"{number(value)} {named}".rstrip()
+def with_unit(value: float | None, unit: str) -> str:
+    """Return a number with its unit."""
+    return f"{number(value)} {unit}".rstrip()
 
 
 def p_value_text(value: float) -> str:
@@ -88,7 +87,6 @@ def figure_grid(folder: str, names: Iterable[str], *, columns: int = 2) -> None:
 
 def metric_tile(result: Report, content: Content) -> None:
     """Show a metric with its interval, the baseline and whether it is better than that."""
-    target = content.contract.target
     unit, model, baseline = result["unit"], result["model"], result["baseline"]
     improvement = result["improvement"]
     if improvement["low"] is None:
@@ -102,13 +100,13 @@ def metric_tile(result: Report, content: Content) -> None:
     with st.container(border=True):
         st.metric(
             result["label"],
-            with_unit(model["value"], unit, target),
+            with_unit(model["value"], unit),
             help="Higher is better." if result["greater_is_better"] else "Lower is better.",
         )
         st.caption(
             f"{content.reports['evaluation']['confidence']:.0%} interval "
             f"{number(model['low'])} to {number(model['high'])}  \n"
-            f"Baseline {with_unit(baseline['value'], unit, target)}"
+            f"Baseline {with_unit(baseline['value'], unit)}"
         )
         st.markdown(f":{colour}-badge[{verdict}]")
 

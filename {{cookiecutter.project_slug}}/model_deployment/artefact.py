@@ -50,7 +50,7 @@ class Metadata(msgspec.Struct, frozen=True):
     recipe: Recipe
     decision: dict[str, float]
     estimator: str
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     parity: float
     data: DataVersion
     schema_sha256: str

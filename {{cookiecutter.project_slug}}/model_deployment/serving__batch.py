@@ -22,7 +22,7 @@ from tqdm import tqdm
 from model_deployment.artefact import MODELS, Artefact, load_artefact
 from model_deployment.postprocessing import predictions
 from model_deployment.preprocessing import check_columns, model_inputs, standardise_records
-from utils.config import ProjectError, convert, load_params
+from utils.config import ProjectError, Recipe, convert, load_params
 from utils.files import atomic_path
 from utils.logging import run
 
@@ -93,6 +93,20 @@ def score_chunk(records: pl.DataFrame, artefact: Artefact) -> pl.DataFrame:
     )
 
 
+def unusable_values(
+    records: pl.DataFrame, standardised: pl.DataFrame, recipe: Recipe
+) -> dict[str, int]:
+    """Count, per column, the values that say something but nothing the contract can use."""
+    counts = {}
+    for column in recipe.contract.inputs:
+        raw = records[column.name]
+        absent = raw.is_null()
+        if raw.dtype == pl.String:
+            absent |= raw.str.strip_chars().str.to_lowercase().is_in(recipe.missing_markers)
+        counts[column.name] = int((standardised[column.name].is_null() & ~absent).sum())
+    return counts
+
+
 def score_file(source: Path, destination: Path, artefact: Artefact, chunk_rows: int) -> int:
     """Score a file into another, atomically.
 
@@ -113,6 +127,7 @@ def score_file(source: Path, destination: Path, artefact: Artefact, chunk_rows: 
             f"{destination} has the unknown format {destination.suffix!r}: use .csv or .parquet."
         )
     rows = 0
+    recipe = artefact.metadata.recipe
     unusable: dict[str, int] = {}
     chunks = read_chunks(source, chunk_rows)
     first = next(chunks, None)
@@ -128,10 +143,8 @@ def score_file(source: Path, destination: Path, artefact: Artefact, chunk_rows: 
         while chunk is not None:
             result = score_chunk(chunk, artefact) if rows else pl.DataFrame(scored)
             writer.write_table(result.to_arrow().cast(scored.schema))
-            for column in artefact.metadata.recipe.contract.inputs:
-                name = column.name
-                newly_missing = result[name].null_count() - chunk[name].null_count()
-                unusable[name] = unusable.get(name, 0) + newly_missing
+            for name, count in unusable_values(chunk, result, recipe).items():
+                unusable[name] = unusable.get(name, 0) + count
             rows += chunk.height
             progress.update(chunk.height)
             chunk = next(chunks, None)

@@ -44,11 +44,11 @@ log = logging.getLogger(__name__)
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A number measured on the held-out rows with its bootstrap confidence interval."""
+    """A number measured on the held-out rows with its bootstrap interval; None if undefined."""
 
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 class MetricResult(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class MetricResult(msgspec.Struct, frozen=True):
     @property
     def beats_baseline(self) -> bool:
         """Whether the interval of the improvement lies above 0."""
-        return self.improvement.low > 0
+        return self.improvement.low is not None and self.improvement.low > 0
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -142,6 +142,9 @@ def bootstrap(
     tail = (1 - settings.confidence) / 2
 
     def estimate(point: float, samples: Array) -> Estimate:
+        # A metric that needs both classes is undefined where rows of one class were drawn.
+        if not np.isfinite(point):
+            return Estimate(None, None, None)
         low, high = np.nanquantile(samples, [tail, 1 - tail])
         return Estimate(float(point), float(low), float(high))
 
@@ -199,11 +202,12 @@ def main() -> None:
     outcome = target(test, contract)
     predicted = scores(load_model(SELECTED), model_inputs(test, names))
     data = (outcome, predicted, _baseline_scores(train, test, contract))
+    units = {"currency": value.currency, "target": contract.target.unit}
     results = [
         MetricResult(
             name,
             metric.label,
-            metric.unit,
+            units.get(metric.unit, metric.unit),
             metric.greater_is_better,
             *bootstrap(metric, value, data, params.evaluation, params.split.seed),
         )

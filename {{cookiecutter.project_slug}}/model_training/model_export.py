@@ -55,7 +55,7 @@ from utils.config import (
 )
 from utils.files import read_json, sha256, write_json, write_text
 from utils.logging import run
-from utils.readme import escape
+from utils.readme import escape, number
 
 TOLERANCE = 1e-6
 GENERATED_ROWS = 10_000
@@ -213,13 +213,13 @@ def model_card(metadata: Metadata, report: EvaluationReport) -> str:
     Source of the format: Mitchell et al. (2019), Model Cards for Model Reporting.
     """
     rows = "\n".join(
-        f"| {item.label} | {item.model.value:.4g} | {item.model.low:.4g} to {item.model.high:.4g} "
-        f"| {item.baseline.value:.4g} |"
+        f"| {item.label} | {number(item.model.value)} "
+        f"| {number(item.model.low)} to {number(item.model.high)} "
+        f"| {number(item.baseline.value)} |"
         for item in report.metrics
     )
     segments = "\n".join(
-        f"| {item.column} = {item.category} | {item.rows} "
-        f"| {'not defined' if item.metric is None else format(item.metric, '.4g')} |"
+        f"| {item.column} = {item.category} | {item.rows} | {number(item.metric)} |"
         for item in report.segments
     )
     return f"""# Model card: {escape(metadata.project.name)}, version {metadata.version}

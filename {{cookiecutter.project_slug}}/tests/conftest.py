@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = copy / params["data"]["source"]
     source.parent.mkdir(parents=True)
     with (ROOT / params["data"]["source"]).open(encoding="utf-8") as lines:
-        source.write_text("".join(next(lines) for _ in range(SAMPLE_ROWS)), encoding="utf-8")
+        source.write_text("".join(islice(lines, SAMPLE_ROWS)), encoding="utf-8")
     params["evaluation"]["bootstrap_samples"] = 40
     (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     before = Path.cwd()

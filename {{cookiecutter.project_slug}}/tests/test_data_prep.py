@@ -259,6 +259,12 @@ def test_writing_is_repeatable_and_leaves_nothing_on_failure(tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
 
 
+def test_row_labels_are_not_written(tmp_path: Path) -> None:
+    frame = raw(ROW, {"order_id": "A2"}).filter(nw.col("order_id") == "A2")
+    write_parquet(frame, tmp_path / "a.parquet")
+    assert pl.read_parquet(tmp_path / "a.parquet").columns == list(ROW)
+
+
 def test_a_table_that_breaks_the_contract_ends_the_pipeline(
     in_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

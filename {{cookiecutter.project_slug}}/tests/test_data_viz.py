@@ -532,6 +532,6 @@ def test_dashboard_words() -> None:
     column = Column("price", "target", "float", "", unit="EUR", minimum=0, maximum=50_000)
     assert valid_values(column) == "from 0 to 50,000"
     assert valid_values(Column("c", "categorical", "string", "", allowed=("a", "b"))) == "a, b"
-    assert with_unit(2.5, "target", column) == "2.5 EUR"
-    assert with_unit(2.5, "currency", column) == "2.5"
+    assert with_unit(2.5, "EUR") == "2.5 EUR"
+    assert with_unit(2.5, "") == "2.5"
     assert p_value_text(0.0123) == "0.012"

@@ -19,7 +19,9 @@ from utils.metrics import (
     load_value,
 )
 
-VALUE = Value(true_positive=40, false_positive=-10, false_negative=0, true_negative=0)
+VALUE = Value(
+    currency="EUR", true_positive=40, false_positive=-10, false_negative=0, true_negative=0
+)
 PAIRS = st.lists(
     st.tuples(st.sampled_from([0.0, 1.0]), st.floats(0.01, 0.99)), min_size=2, max_size=40
 )
@@ -53,7 +55,7 @@ def test_the_threshold_is_where_acting_breaks_even() -> None:
     assert threshold == pytest.approx(0.2)
     acting = threshold * VALUE.true_positive + (1 - threshold) * VALUE.false_positive
     assert acting == pytest.approx(0)
-    assert decision_threshold(Value(0, -10, 0, 0)) == 1.0, "acting never pays"
+    assert decision_threshold(Value("EUR", 0, -10, 0, 0)) == 1.0, "acting never pays"
     assert fit_decision(np.ones(1), np.ones(1), VALUE, 0.9) == {"threshold": threshold}
 
 

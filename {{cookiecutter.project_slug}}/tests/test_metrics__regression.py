@@ -12,7 +12,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from utils.config import ProjectError
 from utils.metrics import METRICS, Value, decision_summary, fit_decision, load_value
 
-VALUE = Value(cost_per_unit_too_high=0.5, cost_per_unit_too_low=1.0)
+VALUE = Value(currency="EUR", cost_per_unit_too_high=0.5, cost_per_unit_too_low=1.0)
 NUMBERS = st.integers(-1000, 1000).map(float)
 PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=2, max_size=40)
 

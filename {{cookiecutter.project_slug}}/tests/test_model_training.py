@@ -16,7 +16,7 @@ from model_deployment.artefact import Scorer, load_artefact, open_graph, read_po
 from model_training import model_export
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import encoder, model_inputs, split, target
-from model_training.model_evaluation import bootstrap, load_model, segment_results
+from model_training.model_evaluation import Estimate, bootstrap, load_model, segment_results
 from model_training.model_export import check_parity, generated_inputs, thresholds
 from model_training.model_selection import (
     BASELINE,
@@ -249,11 +249,20 @@ def test_bootstrap_intervals_hold_the_truth_and_shrink_with_rows(trained: Traine
         model, _, improvement = bootstrap(
             metric, trained.value, (outcome, outcome, outcome), settings, 1
         )
+        assert model.low is not None
+        assert model.high is not None
         held += model.low <= 3.0 <= model.high
         widths.append(model.high - model.low)
-        assert improvement.value == improvement.low == improvement.high == 0
+        assert improvement == Estimate(0, 0, 0)
     assert held >= 8
     assert widths[-1] < min(widths[:-1]) / 5
+
+
+def test_a_metric_without_a_value_is_reported_as_undefined(trained: Trained) -> None:
+    metric = Metric("undefined", "", True, lambda *_: float("nan"))
+    ones = np.ones(3)
+    found = bootstrap(metric, trained.value, (ones, ones, ones), Evaluation(5, 0.9, ()), 1)
+    assert {(part.value, part.low, part.high) for part in found} == {(None, None, None)}
 
 
 def test_segments_cover_every_row_once(trained: Trained, project: Path) -> None:

@@ -56,13 +56,17 @@ def test_values_that_cannot_be_used_count_as_missing(
 ) -> None:
     number = live.metadata.recipe.contract.with_role("numeric")[0].name
     records = pl.read_csv(table, infer_schema=False).head(5)
-    records.with_columns(pl.lit("much").alias(number)).write_csv(table)
+    other = live.metadata.recipe.contract.with_role("numeric")[1].name
+    blank = pl.lit(" N/A ").alias(other)
+    records.with_columns(pl.lit("much").alias(number), blank).write_csv(table)
     with caplog.at_level("WARNING"):
         score_file(table, tmp_path / "out.parquet", live, 100)
     scored = pl.read_parquet(tmp_path / "out.parquet")
     assert scored[number].null_count() == 5
     assert scored[SCORE].is_finite().all()
-    assert getattr(caplog.records[-1], number) == 5
+    warning = vars(caplog.records[-1])
+    assert warning[number] == 5
+    assert other not in warning, "a value that was missing is not unusable"
 
 
 @pytest.mark.parametrize(

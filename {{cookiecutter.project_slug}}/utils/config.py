@@ -162,7 +162,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split: Split
     selection: Selection
     evaluation: Evaluation
-    value: dict[str, float]
+    value: dict[str, str | float]
     serving: dict[str, Any]
     monitoring: Monitoring
 

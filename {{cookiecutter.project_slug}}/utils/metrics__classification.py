@@ -22,8 +22,9 @@ SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
 
 
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What each kind of decision is worth, in one currency, against doing nothing."""
+    """What each kind of decision is worth, in ``currency``, against doing nothing."""
 
+    currency: str
     true_positive: float
     false_positive: float
     false_negative: float
@@ -39,7 +40,7 @@ class Metric(NamedTuple):
     function: Callable[[Array, Array, Value], float]
 
 
-def load_value(values: Mapping[str, float]) -> Value:
+def load_value(values: Mapping[str, str | float]) -> Value:
     """Read the ``value`` section of ``params.yaml``.
 
     Raises:

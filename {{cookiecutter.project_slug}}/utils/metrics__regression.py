@@ -18,8 +18,9 @@ Array = npt.NDArray[np.float64]
 
 
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one unit of error costs, in one currency."""
+    """What one unit of error costs, in ``currency``."""
 
+    currency: str
     cost_per_unit_too_high: float
     cost_per_unit_too_low: float
 
@@ -33,7 +34,7 @@ class Metric(NamedTuple):
     function: Callable[[Array, Array, Value], float]
 
 
-def load_value(values: Mapping[str, float]) -> Value:
+def load_value(values: Mapping[str, str | float]) -> Value:
     """Read the ``value`` section of ``params.yaml``.
 
     Raises:

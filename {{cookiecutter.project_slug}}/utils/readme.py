@@ -43,7 +43,7 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.4g}"
 
 
-def interval(estimate: dict[str, float]) -> str:
+def interval(estimate: dict[str, float | None]) -> str:
     """Return an estimate with its confidence interval."""
     return f"{number(estimate['value'])} ({number(estimate['low'])} to {number(estimate['high'])})"
 
@@ -110,6 +110,8 @@ def exploration_part(reports: dict[str, Any]) -> str:
 
 def _verdict(chosen: dict[str, Any], confidence: float) -> str:
     improvement = chosen["improvement"]
+    if improvement["low"] is None:
+        return f"{chosen['label']} is not defined on the held-out rows."
     if improvement["low"] > 0:
         return (
             f"It beats the naive baseline: the improvement in {chosen['label'].lower()} is "
@@ -162,7 +164,7 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
             ["Metric", "Model", "Naive baseline", "Improvement"],
             [
                 [
-                    item["label"],
+                    f"{item['label']} ({escape(item['unit'])})" if item["unit"] else item["label"],
                     interval(item["model"]),
                     interval(item["baseline"]),
                     interval(item["improvement"]),

@@ -24,18 +24,11 @@ from matplotlib import rc_context
 
 from data_prep.pipeline import CLEAN
 from data_prep.storage import read_parquet
+from data_viz.exploration import explore
+from data_viz.exploration_plots import distribution_figure, missingness_figure, relation_figure
 from data_viz.performance_plots import performance_figures
-from data_viz.plot_utils import (
-    BLUE,
-    STYLE,
-    column_label,
-    distribution_figure,
-    explore,
-    missingness_figure,
-    numbers,
-    panels,
-    relation_figure,
-)
+from data_viz.plot_utils import BLUE, STYLE, column_label, panels
+from data_viz.summaries import numbers
 from model_training.data_preprocessing import TRAIN
 from model_training.model_evaluation import EVALUATION, PREDICTIONS
 from utils.config import load_contract

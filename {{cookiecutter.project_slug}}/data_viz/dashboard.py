@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data_prep.pipeline import CLEAN
 from data_prep.storage import read_parquet
-from data_viz.plot_utils import BLUE, MISSING, histogram_edges, numbers, short, texts
+from data_viz.plot_utils import BLUE, histogram_edges
+from data_viz.summaries import MISSING, numbers, short, texts
 from utils.config import Column, Contract, Params, ProjectError, load_contract, load_params
 from utils.files import read_json
 from utils.readme import escape, number

@@ -20,11 +20,11 @@ from data_viz.plot_utils import (
     INK,
     ORANGE,
     STYLE,
-    mean_interval,
     panels,
     percent,
     thousands,
 )
+from data_viz.summaries import mean_interval
 from utils.config import Column
 from utils.metrics import decision_summary
 

@@ -17,11 +17,11 @@ from data_viz.plot_utils import (
     STYLE,
     column_label,
     histogram_edges,
-    mean_interval,
     panels,
     percent,
     thousands,
 )
+from data_viz.summaries import mean_interval
 from utils.config import Column
 
 Array = npt.NDArray[np.float64]

@@ -16,36 +16,40 @@ from matplotlib.figure import Figure
 from streamlit.testing.v1 import AppTest
 
 from data_prep.storage import Frame
-from data_viz import plot_utils
+from data_viz import exploration
 from data_viz.dashboard import p_value_text, valid_values, with_unit
+from data_viz.exploration import explore
+from data_viz.exploration_plots import (
+    category_figure,
+    correlation_figure,
+    distribution_figure,
+    exploration_figures,
+    missingness_figure,
+    relation_figure,
+    timeline_figure,
+)
 from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import (
     BASELINE,
     BLUE,
     GREY,
     candidates_figure,
-    category_figure,
     column_label,
-    correlation_figure,
-    distribution_figure,
-    exploration_figures,
-    explore,
-    group_edges,
     histogram_edges,
     learning_curve_figure,
+    save_figures,
+)
+from data_viz.summaries import (
+    group_edges,
     mean_interval,
-    missingness_figure,
     numbers,
     numeric_codes,
     numeric_groups,
     rank_correlations,
     relation,
-    relation_figure,
     relations,
-    save_figures,
     short,
     texts,
-    timeline_figure,
 )
 from utils.config import Column, Contract, load_contract, load_params
 from utils.files import read_json
@@ -409,14 +413,14 @@ def test_a_change_over_time_and_a_long_tail_are_found(orders: Frame, contract: C
 
 
 def test_exploration_saw_the_training_rows_only(project: Path) -> None:
-    report = read_json(project / plot_utils.REPORT)
+    report = read_json(project / exploration.REPORT)
     train = pl.read_parquet(project / "data/train.parquet")
     target = report["numeric"][report["target"]]
     assert report["rows"] == train.height == target["rows"]
     assert target["mean"] == pytest.approx(train[report["target"]].mean())
     stamp = report["period"]["column"]
     assert report["period"]["end"] == str(train[stamp].max()).replace(" ", "T")
-    drawn = {path.stem for path in (project / plot_utils.FIGURES).iterdir()}
+    drawn = {path.stem for path in (project / exploration.FIGURES).iterdir()}
     assert {"distributions", "target_relations", "timeline"} <= drawn
 
 
@@ -446,7 +450,7 @@ def test_dashboard_shows_what_was_measured(project: Path, monkeypatch: pytest.Mo
         assert shown[result["label"]].startswith(f"{result['model']['value']:.4g}")
     assert shown["Rows kept"] == f"{read_json(project / 'reports/cleaning.json')['rows_kept']:,}"
     texts_shown = "\n".join(element.value for element in opened.markdown)
-    for finding in read_json(project / plot_utils.REPORT)["findings"]:
+    for finding in read_json(project / exploration.REPORT)["findings"]:
         assert finding in re.sub(r"\\(.)", r"\1", texts_shown)
     candidates = next(
         table.value for table in opened.dataframe if "Candidate" in table.value.columns

@@ -1,0 +1,220 @@
+"""The exploration of the training rows: what stands out, in numbers, words and figures.
+
+Usage: ``python -m data_viz.exploration``. Only training rows are looked at: a choice made after
+seeing held-out rows would make the evaluation too optimistic.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from data_prep.pipeline import CLEAN
+from data_prep.storage import Frame, read_parquet
+from data_viz.exploration_plots import exploration_figures
+from data_viz.plot_utils import save_figures
+from data_viz.summaries import (
+    FEW_ROWS,
+    MISSING,
+    Array,
+    CategoricalSummary,
+    Correlation,
+    NumericSummary,
+    Relation,
+    is_binary,
+    mean_interval,
+    moments,
+    numbers,
+    rank_correlations,
+    relations,
+    short,
+    strong_correlations,
+    summarise_categories,
+    summarise_numbers,
+    texts,
+)
+from model_training.data_preprocessing import TRAIN
+from utils.config import Column, Contract, load_contract
+from utils.files import write_json
+from utils.logging import run
+
+FIGURES = Path("reports/figures/exploration")
+REPORT = Path("reports/exploration.json")
+SIGNIFICANCE = 0.01
+SKEWED = 2.0
+LISTED = 5
+
+log = logging.getLogger(__name__)
+
+
+class Period(msgspec.Struct, frozen=True):
+    """The time that the rows cover."""
+
+    column: str
+    start: str
+    end: str
+
+
+class Exploration(msgspec.Struct, frozen=True):
+    """What the training rows look like."""
+
+    rows: int
+    target: str
+    period: Period | None
+    numeric: dict[str, NumericSummary]
+    categorical: dict[str, CategoricalSummary]
+    relations: list[Relation]
+    correlations: list[Correlation]
+    findings: list[str]
+
+
+def _amount(value: float, target: Column, *, binary: bool) -> str:
+    if binary:
+        return f"{value:.1%}"
+    return f"{short(value)} {target.unit}".rstrip()
+
+
+def _target_finding(outcome: Array, target: Column) -> str:
+    if is_binary(outcome):
+        return f"{target.name} is 1 in {outcome.mean():.1%} of the {outcome.size:,} training rows."
+    low, median, high = np.quantile(outcome, [0.05, 0.5, 0.95])
+    unit = f" {target.unit}" if target.unit else ""
+    return (
+        f"{target.name} has a mean of {short(outcome.mean())} and a median of "
+        f"{short(median)}{unit}; "
+        f"nine in ten of the {outcome.size:,} training rows lie between {short(low)} and "
+        f"{short(high)}{unit}."
+    )
+
+
+def _relation_findings(
+    found: Sequence[Relation], contract: Contract, *, binary: bool
+) -> Iterable[str]:
+    target = contract.target
+    units = {column.name: column.unit for column in contract.columns}
+    subject = f"the share with {target.name} = 1" if binary else "the mean"
+    clear = [item for item in found if item.p_value < SIGNIFICANCE / len(found)]
+    for item in clear[:LISTED]:
+        large = [
+            group for group in item.groups if group.rows >= FEW_ROWS and group.label != MISSING
+        ]
+        if not large:
+            continue
+        ends = [min(large, key=lambda group: group.mean), max(large, key=lambda group: group.mean)]
+        low, high = (
+            f"{_amount(group.mean, target, binary=binary)} "
+            f"({f'{group.label} {units[item.column]}'.rstrip()})"
+            for group in ends
+        )
+        yield (
+            f"{item.column} alone explains {item.explained:.1%} of the variance of "
+            f"{target.name}: {subject} ranges from {low} to {high}."
+        )
+    unclear = [item.column for item in found if item not in clear]
+    if unclear:
+        more = f" and {len(unclear) - LISTED} more" if len(unclear) > LISTED else ""
+        yield f"No clear relation to {target.name} on its own: {', '.join(unclear[:LISTED])}{more}."
+
+
+def _period_finding(frame: Frame, contract: Contract, period: Period) -> str:
+    outcome = numbers(frame, contract.target.name)
+    binary = is_binary(outcome)
+    order = np.argsort(moments(frame, period.column), kind="stable")
+    quarter = max(outcome.size // 4, 1)
+    first, last = (mean_interval(outcome[part]) for part in (order[:quarter], order[-quarter:]))
+    ends = [_amount(part[0], contract.target, binary=binary) for part in (first, last)]
+    changed = first[2] < last[1] or last[2] < first[1]
+    trend = (
+        f"the mean of {contract.target.name} moved from {ends[0]} in the first quarter of the "
+        f"rows to {ends[1]} in the last"
+        if changed
+        else f"the mean of {contract.target.name} shows no clear change over it"
+    )
+    return f"The rows span {period.start[:10]} to {period.end[:10]} by {period.column}; {trend}."
+
+
+def _shape_findings(
+    numeric: Mapping[str, NumericSummary], categorical: Mapping[str, CategoricalSummary]
+) -> Iterable[str]:
+    summaries: dict[str, NumericSummary | CategoricalSummary] = {**numeric, **categorical}
+    gaps = sorted(
+        ((item.missing / item.rows, name) for name, item in summaries.items() if item.missing),
+        reverse=True,
+    )
+    if gaps:
+        listed = ", ".join(f"{name} ({share:.1%})" for share, name in gaps[:LISTED])
+        yield f"Most missing values: {listed}."
+    skewed = sorted(
+        ((item.skewness, name) for name, item in numeric.items() if abs(item.skewness) >= SKEWED),
+        key=lambda pair: -abs(pair[0]),
+    )
+    if skewed:
+        listed = ", ".join(f"{name} (skewness {skewness:.1f})" for skewness, name in skewed)
+        yield f"Long-tailed, so a logarithm helps linear models: {listed}."
+
+
+def explore(frame: Frame, contract: Contract) -> Exploration:
+    """Describe the rows of ``frame`` and say in words what stands out.
+
+    Args:
+        frame: cleaned rows with the columns of the contract; the target has no missing value.
+        contract: the meaning of the columns.
+    """
+    outcome = numbers(frame, contract.target.name)
+    numeric = {
+        column.name: summarise_numbers(numbers(frame, column.name))
+        for column in contract.with_role("numeric", "target")
+    }
+    categorical = {
+        column.name: summarise_categories(texts(frame, column.name))
+        for column in contract.with_role("categorical")
+    }
+    found = relations(frame, contract)
+    correlated = strong_correlations(rank_correlations(frame, contract))
+    timestamps = contract.with_role("timestamp")
+    period = None
+    if timestamps:
+        when = moments(frame, timestamps[0].name)
+        start, end = (str(moment.astype("datetime64[s]")) for moment in (when.min(), when.max()))
+        period = Period(timestamps[0].name, start, end)
+    inputs = {name: item for name, item in numeric.items() if name != contract.target.name}
+    findings = [
+        _target_finding(outcome, contract.target),
+        *_relation_findings(found, contract, binary=is_binary(outcome)),
+        *([_period_finding(frame, contract, period)] if period else []),
+        *(
+            f"{pair.first} and {pair.second} rank rows almost alike "
+            f"(Spearman {pair.coefficient:+.2f}), so they carry much of the same information."
+            for pair in correlated[:LISTED]
+        ),
+        *_shape_findings(inputs, categorical),
+    ]
+    return Exploration(
+        rows=outcome.size,
+        target=contract.target.name,
+        period=period,
+        numeric=numeric,
+        categorical=categorical,
+        relations=found,
+        correlations=correlated,
+        findings=findings,
+    )
+
+
+def main() -> None:
+    """Explore the training rows: figures and findings."""
+    contract = load_contract()
+    keys = contract.identifiers
+    frame = read_parquet(CLEAN).join(read_parquet(TRAIN).select(keys), on=keys, how="semi")
+    exploration = explore(frame, contract)
+    correlations = rank_correlations(frame, contract)
+    figures = exploration_figures(frame, contract, exploration.relations, correlations)
+    save_figures(figures, FIGURES)
+    write_json(REPORT, exploration)
+    log.info("explored", extra={"rows": exploration.rows, "figures": len(figures)})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -55,7 +55,6 @@ def measure(where: Places, scale: Scale) -> Results:
     installed = {**versions(where.peers), **versions(where.api / ".venv")}
     return Results(
         machine=described,
-        rounds=scale.rounds,
         versions={name: installed[name] for name in sorted(SHOWN & set(installed))},
         measurements=measured,
     )

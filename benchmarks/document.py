@@ -7,13 +7,16 @@ from benchmarks.measuring import Measurement, Series, median
 
 OURS = "this template"
 LIMIT = "limit"
+# Load average up to which a machine counts as undisturbed.
+QUIET = 1.2
+BUSY = """**The machine was busy with other work during this run**, which slows everything, the 99th
+percentiles most. The ratios are what to look at."""
 
 
 class Results(TypedDict):
     """The content of the results file."""
 
     machine: dict[str, str | float]
-    rounds: int
     versions: dict[str, str]
     measurements: dict[str, Measurement]
 
@@ -27,9 +30,9 @@ the physical limit: what the same machine needs if there is nothing to compute. 
 measures everything again and writes this page."""
 
 METHOD = """Contenders of one table ran in turn, round after round, every other round in reverse
-order; the tables show medians. Compare ratios rather than absolute numbers, and read
-gaps below one and a half as ties: "other cores" says how many cores the rest of the machine kept
-busy meanwhile."""
+order; the tables show medians. Compare ratios rather than absolute numbers, and read gaps below
+one and a half as ties. "Other cores" says how many cores the rest of the machine kept busy
+meanwhile."""
 
 RENDER = """## From nothing to a project
 
@@ -113,8 +116,10 @@ def _own(group: Sequence[Series]) -> Series:
 
 
 def _others(measurement: Measurement) -> str:
+    rounds = len(measurement["series"][0]["samples"])
     others = measurement["others"]
-    return "Other cores: not known." if others is None else f"Other cores: {others}."
+    known = "not known" if others is None else f"{others}"
+    return f"Rounds: {rounds}. Other cores: {known}."
 
 
 def _rows_of(setting: str) -> int:
@@ -132,7 +137,7 @@ def _render(measurement: Measurement) -> str:
         ]
         for series in measurement["series"]
     ]
-    shown = table(["", "files", "seconds", "x limit"], rows)
+    shown = table(["", "files", "seconds", "times limit"], rows)
     return "\n\n".join([RENDER, shown, f"{RENDER_NOTES} {_others(measurement)}"])
 
 
@@ -157,7 +162,7 @@ def _training(measurement: Measurement) -> str:
         f"records, and reports drift and figures. create-ml-stack fits one model to a sample of "
         f"digits. {_others(measurement)}"
     )
-    shown = table(["", *phases[:-1], "all, seconds", "x ours"], rows)
+    shown = table(["", *phases[:-1], "all, seconds", "times ours"], rows)
     return "\n\n".join([TRAINING, shown, outcome])
 
 
@@ -179,7 +184,7 @@ def _tables(measurement: Measurement, introduction: str, verb: str) -> str:
                     number(seconds / limit),
                 ]
             )
-    header = ["size", "", "seconds", "rows a second", "CPU seconds", "peak MiB", "x limit"]
+    header = ["size", "", "seconds", "rows a second", "CPU seconds", "peak MiB", "times limit"]
     small, *_, large = _settings(measurement)
     group = _of(measurement, large)
     own, rival = _own(group), _rival(group)
@@ -234,8 +239,10 @@ def _circumstances(results: Results) -> str:
     place = (
         f"Measured on {machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} "
         f"GiB, {machine['system']}, Python {machine['python']}; the load average at the start was "
-        f"{machine['load_average']}. Rounds: {results['rounds']}. Versions: {packages}."
+        f"{machine['load_average']}. Versions: {packages}."
     )
+    if float(machine["load_average"]) > QUIET:
+        place = f"{place}\n\n{BUSY}"
     return f"{METHOD}\n\n{place}"
 
 

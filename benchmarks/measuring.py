@@ -50,7 +50,7 @@ class Scale(NamedTuple):
     load_seconds: int
 
 
-FULL = Scale(rounds=3, table_rows=(100_000, 1_000_000), train_rounds=2, load_seconds=2)
+FULL = Scale(rounds=3, table_rows=(100_000, 1_000_000), train_rounds=1, load_seconds=2)
 QUICK = Scale(rounds=1, table_rows=(1_000, 2_000), train_rounds=1, load_seconds=1)
 
 

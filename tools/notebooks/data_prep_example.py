@@ -24,10 +24,11 @@ import pandas as pd
 
 from data_prep.cleaning import standardise
 from data_prep.feature_engineering import derive, feature_names
-from data_prep.pipeline import CLEAN, RAW, cleaning_report
+from data_prep.pipeline import cleaning_report
 from data_prep.storage import read_parquet
 from data_prep.validation import validate
 from utils.config import load_contract, load_params, recipe
+from utils.paths import CLEAN, RAW
 
 pd.set_option("display.max_colwidth", 200)
 params, contract = load_params(), load_contract()

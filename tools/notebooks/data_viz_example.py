@@ -22,17 +22,15 @@ sys.path.insert(0, str(root))
 import pandas as pd
 from matplotlib import rc_context
 
-from data_prep.pipeline import CLEAN
 from data_prep.storage import read_parquet
 from data_viz.exploration import explore
 from data_viz.exploration_plots import distribution_figure, missingness_figure, relation_figure
 from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import BLUE, STYLE, column_label, panels
 from data_viz.summaries import numbers
-from model_training.data_preprocessing import TRAIN
-from model_training.model_evaluation import EVALUATION, PREDICTIONS
 from utils.config import load_contract
 from utils.files import read_json
+from utils.paths import CLEAN, EVALUATION, PREDICTIONS, TRAIN
 
 contract = load_contract()
 keys = contract.identifiers

@@ -28,20 +28,20 @@ from data_prep.storage import read_parquet
 from data_viz.plot_utils import candidates_figure, learning_curve_figure
 from model_deployment.artefact import load_artefact
 from model_training.candidates import candidates, scores
-from model_training.data_preprocessing import TEST, TRAIN, model_inputs, target
+from model_training.data_preprocessing import model_inputs, target
 from model_training.model_evaluation import bootstrap
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_selection import (
     BASELINE,
-    REPORT,
-    Selection,
     make_folds,
     out_of_fold,
     pipeline,
 )
+from model_training.results import Selection
 from utils.config import convert, load_contract, load_params, recipe
 from utils.files import read_json
 from utils.metrics import METRICS, load_value
+from utils.paths import SELECTION, TEST, TRAIN
 
 params, contract = load_params(), load_contract()
 names = feature_names(recipe(params, contract))
@@ -86,7 +86,7 @@ pd.DataFrame(compared, index=[f"fold {number}" for number in range(1, len(folds)
 # The pipeline has done this for every candidate of `params.yaml` and has kept the scores.
 
 # %%
-selection = convert(read_json(REPORT), Selection, str(REPORT))
+selection = convert(read_json(SELECTION), Selection, str(SELECTION))
 print(f"The winner is {selection.winner}.")
 candidates_figure(selection.candidates, metric.label)
 

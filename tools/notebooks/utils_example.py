@@ -27,11 +27,11 @@ import yaml
 
 from data_prep.storage import read_parquet
 from model_training.data_preprocessing import target
-from model_training.model_evaluation import PREDICTIONS
 from utils.config import ProjectError, load_contract, load_params
 from utils.files import atomic_path, sha256, write_text
 from utils.logging import JsonFormatter, TextFormatter
 from utils.metrics import METRICS, load_value
+from utils.paths import PREDICTIONS
 
 params, contract = load_params(), load_contract()
 print(f"{params.project.name}: {params.project.task} of {contract.target.name}")

@@ -16,12 +16,7 @@ from data_prep.validation import validate
 from utils.config import Contract, ProjectError, load_contract, load_params, recipe
 from utils.files import write_json
 from utils.logging import run
-
-RAW = Path("data/raw.parquet")
-CLEAN = Path("data/clean.parquet")
-TRANSFORMED = Path("data/transformed.parquet")
-FEATURES = Path("data/features.parquet")
-REPORTS = Path("reports")
+from utils.paths import CLEAN, FEATURES, RAW, REPORTS, RETRIEVAL, TRANSFORMED
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +51,7 @@ def retrieve_step() -> None:
     params, contract = load_params(), load_contract()
     frame, description = retrieve(Path(params.data.source), contract)
     write_parquet(frame, RAW)
-    write_json(REPORTS / "retrieval.json", description)
+    write_json(RETRIEVAL, description)
     log.info("retrieved", extra={"rows": description.rows, "source": description.source})
 
 

@@ -16,15 +16,14 @@ import streamlit as st
 # Streamlit puts the folder of the page, not the root of the project, on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data_prep.pipeline import CLEAN
 from data_prep.storage import read_parquet
 from data_viz.plot_utils import BLUE, histogram_edges
 from data_viz.summaries import MISSING, numbers, short, texts
 from utils.config import Column, Contract, Params, ProjectError, load_contract, load_params
 from utils.files import read_json
-from utils.readme import escape, number
+from utils.markdown import escape, number
+from utils.paths import CLEAN, REPORTS
 
-REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
 LIVE = Path("models/live.json")
 NAMES = ("cleaning", "validation", "exploration", "selection", "evaluation", "export", "monitoring")

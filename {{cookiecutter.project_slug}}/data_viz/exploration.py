@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from data_prep.pipeline import CLEAN
 from data_prep.storage import Frame, read_parquet
 from data_viz.exploration_plots import exploration_figures
 from data_viz.plot_utils import save_figures
@@ -35,10 +34,10 @@ from data_viz.summaries import (
     summarise_numbers,
     texts,
 )
-from model_training.data_preprocessing import TRAIN
 from utils.config import Column, Contract, load_contract
 from utils.files import write_json
 from utils.logging import run
+from utils.paths import CLEAN, TRAIN
 
 FIGURES = Path("reports/figures/exploration")
 REPORT = Path("reports/exploration.json")

@@ -181,7 +181,7 @@ def candidates_figure(results: Sequence[CandidateScore], label: str) -> Figure:
     axes.set_yticks(range(len(ordered)), [result.name.replace("_", " ") for result in ordered])
     axes.margins(y=0.25)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(f"{label} (mean ± standard error over the folds)")
+    axes.set_xlabel(f"{label}, mean ± standard error over the folds")
     return figure
 
 

@@ -5,7 +5,6 @@ held-out records as a caller would send them.
 """
 
 import logging
-from pathlib import Path
 
 import narwhals as nw
 import numpy as np
@@ -17,14 +16,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from data_prep.feature_engineering import MISSING_CATEGORY, FeatureNames
-from data_prep.pipeline import CLEAN, FEATURES
 from data_prep.storage import Frame, read_parquet, write_parquet
 from utils.config import Contract, ProjectError, Split, load_contract, load_params
 from utils.logging import run
-
-TRAIN = Path("data/train.parquet")
-TEST = Path("data/test.parquet")
-RECENT = Path("data/recent.parquet")
+from utils.paths import CLEAN, FEATURES, RECENT, TEST, TRAIN
 
 log = logging.getLogger(__name__)
 

@@ -6,24 +6,28 @@ Usage: ``python -m model_training.model_evaluation``.
 import logging
 from pathlib import Path
 
-import msgspec
 import narwhals as nw
 import numpy as np
 import numpy.typing as npt
-import skops.io
-from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import feature_names
 from data_prep.storage import Frame, read_parquet, write_parquet
 from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from model_training.candidates import candidates, scores
-from model_training.data_preprocessing import TEST, TRAIN, model_inputs, target
-from model_training.model_selection import BASELINE, REPORT, SELECTED, Selection, pipeline
+from model_training.data_preprocessing import model_inputs, target
+from model_training.model_selection import BASELINE, pipeline
+from model_training.results import (
+    Estimate,
+    EvaluationReport,
+    MetricResult,
+    Segment,
+    Selection,
+    load_model,
+)
 from utils.config import (
     Contract,
     Evaluation,
-    ProjectError,
     convert,
     load_contract,
     load_params,
@@ -32,77 +36,14 @@ from utils.config import (
 from utils.files import read_json, write_json
 from utils.logging import run
 from utils.metrics import METRICS, Metric, Value, decision_summary, load_value
+from utils.paths import EVALUATION, PREDICTIONS, SELECTED, SELECTION, TEST, TRAIN
 
-PREDICTIONS = Path("data/test_predictions.parquet")
 FIGURES = Path("reports/figures/performance")
-EVALUATION = Path("reports/evaluation.json")
 SUMMARY = Path("reports/metrics.json")
 
 Array = npt.NDArray[np.float64]
 
 log = logging.getLogger(__name__)
-
-
-class Estimate(msgspec.Struct, frozen=True):
-    """A number measured on the held-out rows with its bootstrap interval; None if undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-class MetricResult(msgspec.Struct, frozen=True):
-    """One metric of the model and of the naive baseline on the same rows."""
-
-    name: str
-    label: str
-    unit: str
-    greater_is_better: bool
-    model: Estimate
-    baseline: Estimate
-    improvement: Estimate
-
-    @property
-    def beats_baseline(self) -> bool:
-        """Whether the interval of the improvement lies above 0."""
-        return self.improvement.low is not None and self.improvement.low > 0
-
-
-class Segment(msgspec.Struct, frozen=True):
-    """The chosen metric on the rows that share one category."""
-
-    column: str
-    category: str
-    rows: int
-    mean_outcome: float
-    mean_score: float
-    metric: float | None
-
-
-class EvaluationReport(msgspec.Struct, frozen=True):
-    """Everything measured on the held-out rows."""
-
-    model: str
-    rows: int
-    confidence: float
-    metrics: list[MetricResult]
-    decision: dict[str, float]
-    segments: list[Segment]
-
-
-def load_model(path: Path) -> Pipeline:
-    """Load a model saved by selection; only scikit-learn and NumPy types are accepted.
-
-    Raises:
-        ProjectError: the file is missing or holds any other type.
-    """
-    if not path.is_file():
-        raise ProjectError(f"{path} was not found. `make run` writes it.")
-    unknown = skops.io.get_untrusted_types(file=path)
-    foreign = [name for name in unknown if not name.startswith(("sklearn.", "numpy."))]
-    if foreign:
-        raise ProjectError(f"{path} holds types that are not trusted: {', '.join(foreign)}.")
-    return skops.io.load(path, trusted=unknown)
 
 
 def bootstrap(
@@ -195,7 +136,7 @@ def _baseline_scores(train: Frame, test: Frame, contract: Contract) -> Array:
 def main() -> None:
     """Measure the selected model once on rows that no earlier step has used."""
     params, contract = load_params(), load_contract()
-    selection = convert(read_json(REPORT), Selection, str(REPORT))
+    selection = convert(read_json(SELECTION), Selection, str(SELECTION))
     value = load_value(params.value)
     train, test = read_parquet(TRAIN), read_parquet(TEST)
     names = feature_names(recipe(params, contract))
@@ -232,11 +173,14 @@ def main() -> None:
     write_json(EVALUATION, report)
     write_json(SUMMARY, {result.name: result.model.value for result in results})
     chosen_metric = METRICS[selection.metric]
+    better = "higher" if chosen_metric.greater_is_better else "lower"
     curve = [(point.rows, point.train, point.validation) for point in selection.learning_curve]
     save_figures(
         {
             **performance_figures(outcome, predicted, selection.decision, contract.target),
-            "candidates": candidates_figure(selection.candidates, chosen_metric.label),
+            "candidates": candidates_figure(
+                selection.candidates, f"{chosen_metric.label} ({better} is better)"
+            ),
             "learning_curve": learning_curve_figure(curve, chosen_metric.label),
         },
         FIGURES,

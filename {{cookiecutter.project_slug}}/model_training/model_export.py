@@ -20,8 +20,6 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
-from data_prep.pipeline import CLEAN
-from data_prep.retrieval import Retrieval
 from data_prep.storage import read_parquet
 from model_deployment.artefact import (
     GRAPH,
@@ -39,11 +37,9 @@ from model_deployment.postprocessing import predictions
 from model_deployment.preprocessing import model_inputs as serving_inputs
 from model_deployment.preprocessing import standardise_records
 from model_training.candidates import scores
-from model_training.data_preprocessing import RECENT, TEST, TRAIN, model_inputs
-from model_training.model_evaluation import EVALUATION, EvaluationReport, load_model
-from model_training.model_selection import OUT_OF_FOLD, SELECTED, Selection
-from model_training.model_selection import REPORT as SELECTION
+from model_training.data_preprocessing import model_inputs
 from model_training.onnx_graph import build_graph
+from model_training.results import EvaluationReport, Selection, load_model
 from utils.config import (
     SCHEMA_PATH,
     ProjectError,
@@ -55,7 +51,18 @@ from utils.config import (
 )
 from utils.files import read_json, sha256, write_json, write_text
 from utils.logging import run
-from utils.readme import escape, number
+from utils.markdown import escape, number
+from utils.paths import (
+    CLEAN,
+    EVALUATION,
+    OUT_OF_FOLD,
+    RECENT,
+    RETRIEVAL,
+    SELECTED,
+    SELECTION,
+    TEST,
+    TRAIN,
+)
 
 TOLERANCE = 1e-6
 GENERATED_ROWS = 10_000
@@ -259,7 +266,7 @@ def main() -> None:
     params, contract = load_params(), load_contract()
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
     report = convert(read_json(EVALUATION), EvaluationReport, str(EVALUATION))
-    data = convert(read_json(Path("reports/retrieval.json")), Retrieval, "reports/retrieval.json")
+    data = convert(read_json(RETRIEVAL), DataVersion, str(RETRIEVAL))
     steps = recipe(params, contract)
     names = feature_names(steps)
     model = load_model(SELECTED)
@@ -272,7 +279,7 @@ def main() -> None:
         estimator=selection.winner,
         metrics={item.name: item.model.value for item in report.metrics},
         parity=0.0,
-        data=DataVersion(data.source, data.sha256, data.rows),
+        data=data,
         schema_sha256=sha256(SCHEMA_PATH),
         git_commit=git_commit(),
         libraries={name: library_version(name) for name in LIBRARIES},

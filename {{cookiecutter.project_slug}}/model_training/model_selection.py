@@ -6,9 +6,7 @@ predictions and the comparison.
 
 import logging
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-import msgspec
 import narwhals as nw
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +20,14 @@ from tqdm import tqdm
 from data_prep.feature_engineering import FeatureNames, feature_names
 from data_prep.storage import read_parquet, write_parquet
 from model_training.candidates import Candidate, candidates, scores
-from model_training.data_preprocessing import TRAIN, encoder, model_inputs, target
+from model_training.data_preprocessing import encoder, model_inputs, target
+from model_training.results import CandidateResult, LearningPoint, Selection
 from utils.config import Contract, ProjectError, Split, load_contract, load_params, recipe
 from utils.files import atomic_path, write_json
 from utils.logging import run
 from utils.metrics import METRICS, Metric, Value, fit_decision, load_value
+from utils.paths import OUT_OF_FOLD, SELECTED, SELECTION, TRAIN
 
-SELECTED = Path("data/selected.skops")
-OUT_OF_FOLD = Path("data/out_of_fold.parquet")
-REPORT = Path("reports/selection.json")
 BASELINE = "baseline"
 LEARNING_CURVE_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
 
@@ -38,34 +35,6 @@ Array = npt.NDArray[np.float64]
 Folds = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 
 log = logging.getLogger(__name__)
-
-
-class CandidateResult(msgspec.Struct, frozen=True):
-    """Cross-validated scores of one candidate."""
-
-    name: str
-    mean: float
-    standard_error: float
-    folds: list[float]
-
-
-class LearningPoint(msgspec.Struct, frozen=True):
-    """Score of the winner when trained on the first ``rows`` rows of each fold."""
-
-    rows: int
-    train: float
-    validation: float
-
-
-class Selection(msgspec.Struct, frozen=True):
-    """The comparison of all candidates."""
-
-    metric: str
-    greater_is_better: bool
-    winner: str
-    decision: dict[str, float]
-    candidates: list[CandidateResult]
-    learning_curve: list[LearningPoint]
 
 
 def make_folds(outcome: Array, settings: Split) -> Folds:
@@ -191,7 +160,7 @@ def main() -> None:
     )
     decision = fit_decision(outcome[rows], unseen, value, params.evaluation.confidence)
     write_json(
-        REPORT,
+        SELECTION,
         Selection(
             metric=params.selection.metric,
             greater_is_better=metric.greater_is_better,

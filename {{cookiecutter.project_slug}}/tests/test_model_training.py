@@ -16,17 +16,17 @@ from model_deployment.artefact import Scorer, load_artefact, open_graph, read_po
 from model_training import model_export
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import encoder, model_inputs, split, target
-from model_training.model_evaluation import Estimate, bootstrap, load_model, segment_results
+from model_training.model_evaluation import bootstrap, segment_results
 from model_training.model_export import check_parity, generated_inputs, thresholds
 from model_training.model_selection import (
     BASELINE,
-    CandidateResult,
     choose,
     make_folds,
     out_of_fold,
     pipeline,
 )
 from model_training.onnx_graph import build_graph
+from model_training.results import CandidateResult, Estimate, load_model
 from tests.conftest import values
 from utils.config import (
     Contract,

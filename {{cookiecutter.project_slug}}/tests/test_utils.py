@@ -12,7 +12,8 @@ from utils import readme
 from utils.config import ProjectError, load_contract, load_params
 from utils.files import atomic_path, read_json, sha256, write_json
 from utils.logging import JsonFormatter, TextFormatter, configure, run
-from utils.readme import escape, replace_parts
+from utils.markdown import escape
+from utils.readme import replace_parts
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -6,41 +6,19 @@ deleted is left out.
 """
 
 import logging
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from utils.config import Column, Contract, Params, ProjectError, load_contract, load_params
 from utils.files import read_json, write_text
 from utils.logging import run
+from utils.markdown import escape, number, table
+from utils.paths import REPORTS
 
 README = Path("README.md")
-REPORTS = Path("reports")
 SHOWN_SEGMENTS = 12
-LARGE = 1000
-# Renderers read these as markup inside a table cell or a sentence.
-SPECIAL = re.compile(r"([\\`*_\[\]<>|~$#])")
 
 log = logging.getLogger(__name__)
-
-
-def escape(text: str) -> str:
-    """Return ``text`` so that Markdown shows it as it is."""
-    return SPECIAL.sub(r"\\\1", text)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; cells are Markdown already."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def number(value: float | None) -> str:
-    """Return a number with four significant digits, or whole from 1,000 on."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.4g}"
 
 
 def interval(estimate: dict[str, float | None]) -> str:

@@ -1,0 +1,99 @@
+"""What selection and evaluation hand on: their reports, and the fitted model."""
+
+from pathlib import Path
+
+import msgspec
+import skops.io
+from sklearn.pipeline import Pipeline
+
+from utils.config import ProjectError
+
+
+class CandidateResult(msgspec.Struct, frozen=True):
+    """Cross-validated scores of one candidate."""
+
+    name: str
+    mean: float
+    standard_error: float
+    folds: list[float]
+
+
+class LearningPoint(msgspec.Struct, frozen=True):
+    """Score of the winner when trained on the first ``rows`` rows of each fold."""
+
+    rows: int
+    train: float
+    validation: float
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """The comparison of all candidates."""
+
+    metric: str
+    greater_is_better: bool
+    winner: str
+    decision: dict[str, float]
+    candidates: list[CandidateResult]
+    learning_curve: list[LearningPoint]
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """A number measured on the held-out rows with its bootstrap interval; None if undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class MetricResult(msgspec.Struct, frozen=True):
+    """One metric of the model and of the naive baseline on the same rows."""
+
+    name: str
+    label: str
+    unit: str
+    greater_is_better: bool
+    model: Estimate
+    baseline: Estimate
+    improvement: Estimate
+
+    @property
+    def beats_baseline(self) -> bool:
+        """Whether the interval of the improvement lies above 0."""
+        return self.improvement.low is not None and self.improvement.low > 0
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """The chosen metric on the rows that share one category."""
+
+    column: str
+    category: str
+    rows: int
+    mean_outcome: float
+    mean_score: float
+    metric: float | None
+
+
+class EvaluationReport(msgspec.Struct, frozen=True):
+    """Everything measured on the held-out rows."""
+
+    model: str
+    rows: int
+    confidence: float
+    metrics: list[MetricResult]
+    decision: dict[str, float]
+    segments: list[Segment]
+
+
+def load_model(path: Path) -> Pipeline:
+    """Load a model saved by selection; only scikit-learn and NumPy types are accepted.
+
+    Raises:
+        ProjectError: the file is missing or holds any other type.
+    """
+    if not path.is_file():
+        raise ProjectError(f"{path} was not found. `make run` writes it.")
+    unknown = skops.io.get_untrusted_types(file=path)
+    foreign = [name for name in unknown if not name.startswith(("sklearn.", "numpy."))]
+    if foreign:
+        raise ProjectError(f"{path} holds types that are not trusted: {', '.join(foreign)}.")
+    return skops.io.load(path, trusted=unknown)

@@ -1,0 +1,18 @@
+"""Where one step leaves what others read, from the root of the project."""
+
+from pathlib import Path
+
+RAW = Path("data/raw.parquet")
+CLEAN = Path("data/clean.parquet")
+TRANSFORMED = Path("data/transformed.parquet")
+FEATURES = Path("data/features.parquet")
+TRAIN = Path("data/train.parquet")
+TEST = Path("data/test.parquet")
+RECENT = Path("data/recent.parquet")
+SELECTED = Path("data/selected.skops")
+OUT_OF_FOLD = Path("data/out_of_fold.parquet")
+PREDICTIONS = Path("data/test_predictions.parquet")
+REPORTS = Path("reports")
+RETRIEVAL = REPORTS / "retrieval.json"
+SELECTION = REPORTS / "selection.json"
+EVALUATION = REPORTS / "evaluation.json"

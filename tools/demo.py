@@ -22,6 +22,9 @@ from cookiecutter.main import cookiecutter
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = ROOT / "build" / "demo"
+TEMPLATE = ROOT / "build" / "template"
+# What tools leave in a working copy and no project should be rendered with.
+CACHES = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis", ".venv")
 # Set by make and uv for this repository and not for the rendered one. How packages are reached
 # (UV_INDEX, SSL_CERT_FILE and the like) is the same for both and stays.
 INHERITED = frozenset(
@@ -73,6 +76,15 @@ def wait_until_ready(address: str, process: subprocess.Popen[bytes]) -> None:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.2)
     raise RuntimeError(f"{address} did not answer")
+
+
+def copy_template() -> Path:
+    """A copy of what renders projects, without the caches of a working copy."""
+    shutil.rmtree(TEMPLATE, ignore_errors=True)
+    for name in ("hooks", "templates", "{{cookiecutter.project_slug}}"):
+        shutil.copytree(ROOT / name, TEMPLATE / name, ignore=CACHES)
+    shutil.copy(ROOT / "cookiecutter.json", TEMPLATE)
+    return TEMPLATE
 
 
 def run(project: Path, *command: str) -> None:
@@ -157,8 +169,9 @@ def main() -> None:
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir(parents=True)
     begin = time.monotonic()
+    template = str(copy_template())
     project = Path(
-        cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(OUTPUT))
+        cookiecutter(template, no_input=True, extra_context=answers, output_dir=str(OUTPUT))
     )
     run(project, "make", "run")
     predict = predict_api if answers.get("serving") == "api" else predict_batch

@@ -288,12 +288,12 @@ def test_only_figures_for_existing_columns_are_drawn(orders: Frame, contract: Co
 
 
 def test_learning_curve_shows_its_points() -> None:
-    figure = learning_curve_figure([(100, 0.1, 0.3), (200, 0.15, 0.25)], "Log loss")
+    figure = learning_curve_figure([(100, 0.1, 0.3), (200, 0.15, 0.25)], "Error")
     (axes,) = figure.axes
     curves = {line.get_label(): np.asarray(line.get_xydata()).tolist() for line in axes.lines}
     assert curves["training rows"] == [[100, 0.1], [200, 0.15]]
     assert curves["validation rows"] == [[100, 0.3], [200, 0.25]]
-    assert axes.get_ylabel() == "Log loss"
+    assert axes.get_ylabel() == "Error"
 
 
 @pytest.mark.parametrize("baseline", [0.1, 0.9])

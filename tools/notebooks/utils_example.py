@@ -122,7 +122,7 @@ rows = {"as in params.yaml": value}
 rows |= {
     f"{name} = {2 * amount:g}": msgspec.structs.replace(value, **{name: 2 * amount})
     for name, amount in msgspec.structs.asdict(value).items()
-    if amount
+    if name != "currency" and amount
 }
 pd.DataFrame(
     {worth.label: {name: worth.function(outcome, scores, used) for name, used in rows.items()}}

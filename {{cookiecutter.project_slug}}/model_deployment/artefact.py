@@ -8,6 +8,11 @@ fingerprint of its metadata, so that no file of an artefact can change unnoticed
 Usage: ``python -m model_deployment.artefact VERSION`` makes an earlier version live again.
 """
 
+import os
+
+# The runtime reads this when it is imported and would otherwise send usage data.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import argparse
 import logging
 from pathlib import Path

@@ -254,6 +254,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recent", type=Path, required=True, help="what serving has written")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder of the artefacts")
+    parser.add_argument("--report", type=Path, default=REPORT, help="JSON file to write")
     arguments = parser.parse_args()
     artefact = load_artefact(arguments.models)
     report = compare(
@@ -263,7 +264,7 @@ def main() -> None:
         artefact.metadata.version,
         load_params().monitoring,
     )
-    write_json(REPORT, report)
+    write_json(arguments.report, report)
     print(describe(report))
     log.info("monitored", extra={"status": report.status, "rows": report.rows_recent})
 

@@ -159,7 +159,8 @@ def project(
     if index == NO_UV:
         path = without_uv(path)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{path}")
-    for name, value in IDENTITY.items():
+    # Rows run beside each other; threads of both would wait for each other, spinning.
+    for name, value in {**IDENTITY, "OMP_NUM_THREADS": "1"}.items():
         monkeypatch.setenv(name, value)
     yield Project(template.bake(tmp_path, answers), answers)
     shutil.rmtree(tmp_path, ignore_errors=True)

@@ -179,17 +179,26 @@ def problems(answers: dict[str, Any]) -> list[str]:
 
 
 def remove_nested_folders(slug: object, answers: dict[str, Any]) -> None:
-    """Remove the empty folders that a slug with path separators has created.
+    """Remove the empty folders that a relative slug with path separators has created.
 
-    The tool removes only the innermost folder itself, and `../a/b` would leave `a` behind.
+    The tool removes only the innermost folder itself, and `../a/b` would leave `a` behind. Folders
+    that the slug only leads through (`..`, or any of an absolute slug) are nobody's to remove.
     """
     separators = {os.sep, os.altsep or os.sep}
     here = Path.cwd()
     if not isinstance(slug, str) or not separators & set(slug) or any(here.iterdir()):
         return
     parts = Path(slug).parts
+    if Path(slug).is_absolute():
+        return
     output = Path(answers.get("_output_dir") or Path(here, *[".."] * len(parts)))
-    folders = [Path(os.path.normpath(output.joinpath(*parts[:n]))) for n in range(1, len(parts))]
+    folders = [
+        Path(os.path.normpath(output.joinpath(*parts[: number + 1])))
+        for number, part in enumerate(parts[:-1])
+        if part != ".."
+    ]
+    if not folders:
+        return
     os.chdir(here.anchor)
     for folder in (here, *reversed(folders)):
         if folder.is_dir() and not any(folder.iterdir()):

@@ -387,7 +387,7 @@ def show_monitoring(content: Content) -> None:
     if report["model_version"] != content.version:
         st.warning(
             f"This report is about model {report['model_version']}; the live one is "
-            f"{content.version}. Run `make monitor`."
+            f"{content.version}. Run `make run`."
         )
     if drifted:
         st.subheader("What to do")

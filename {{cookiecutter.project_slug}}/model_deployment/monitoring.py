@@ -242,7 +242,7 @@ def read_recent(path: Path) -> pl.DataFrame:
     """
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
-        raise ProjectError(f"{path} holds no predictions. Serve some records first.")
+        raise ProjectError(f"{path} holds no predictions. There is nothing to compare yet.")
     try:
         return pl.concat([pl.read_parquet(file) for file in files], how="vertical_relaxed")
     except pl.exceptions.PolarsError as error:

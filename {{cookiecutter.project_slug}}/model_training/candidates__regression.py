@@ -58,7 +58,8 @@ def candidates(
         kind, fixed, impute, scale = known[name]
         try:
             estimator = kind(**fixed, **hyperparameters)
-        except TypeError as error:
+            estimator._validate_params()
+        except (TypeError, ValueError) as error:
             raise ProjectError(f"selection.candidates.{name} in params.yaml: {error}.") from error
         chosen[name] = Candidate(estimator, impute, scale)
     return chosen

@@ -226,7 +226,7 @@ def model_card(metadata: Metadata, report: EvaluationReport) -> str:
         for item in report.metrics
     )
     segments = "\n".join(
-        f"| {item.column} = {item.category} | {item.rows} | {number(item.metric)} |"
+        f"| {escape(item.column)} = {escape(item.category)} | {item.rows} | {number(item.metric)} |"
         for item in report.segments
     )
     return f"""# Model card: {escape(metadata.project.name)}, version {metadata.version}
@@ -251,8 +251,8 @@ Intervals hold with {report.confidence:.0%} confidence.
 {segments}
 
 ## Data and lineage
-- Table `{metadata.recipe.contract.table}`: {metadata.recipe.contract.description}
-- Provenance: {metadata.recipe.contract.provenance}
+- Table `{metadata.recipe.contract.table}`: {escape(metadata.recipe.contract.description)}
+- Provenance: {escape(metadata.recipe.contract.provenance)}
 - Source `{metadata.data.source}`, {metadata.data.rows} rows, SHA-256 `{metadata.data.sha256}`
 - Contract `schema.yaml`, SHA-256 `{metadata.schema_sha256}`
 - Code: {f"commit `{metadata.git_commit}`" if metadata.git_commit else "not committed yet"}

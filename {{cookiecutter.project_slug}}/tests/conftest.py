@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,18 @@ import polars as pl
 import pytest
 import yaml
 
-from data_prep.storage import Frame
-from utils.config import Column, Contract, Features, Interval, Ratio, Recipe, Transformation
+from data_prep.retrieval import retrieve
+from data_prep.storage import Frame, write_parquet
+from utils.config import (
+    Column,
+    Contract,
+    Features,
+    Interval,
+    Ratio,
+    Recipe,
+    Transformation,
+    load_contract,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_ROWS = 1500
@@ -39,10 +48,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("README.md", "params.yaml", "schema.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, copy / name)
     params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
-    source = copy / params["data"]["source"]
-    source.parent.mkdir(parents=True)
-    with (ROOT / params["data"]["source"]).open(encoding="utf-8") as lines:
-        source.write_text("".join(islice(lines, SAMPLE_ROWS)), encoding="utf-8")
+    source, _ = retrieve(ROOT / params["data"]["source"], load_contract(ROOT / "schema.yaml"))
+    params["data"]["source"] = "data/source/sample.parquet"
+    write_parquet(source.head(SAMPLE_ROWS), copy / params["data"]["source"])
     params["evaluation"]["bootstrap_samples"] = 40
     (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     before = Path.cwd()

@@ -485,7 +485,7 @@ def test_dashboard_says_what_to_do_about_drift(
     path.write_text(json.dumps(report), encoding="utf-8")
     opened = page(copied, monkeypatch)
     assert "columns drifted" in opened.error[0].value
-    assert "make monitor" in opened.warning[0].value
+    assert "make run" in opened.warning[0].value
     assert any("Ask the source." in element.value for element in opened.markdown)
     table = next(table.value for table in opened.dataframe if "p-value" in table.value.columns)
     assert len(table) == len(report["columns"])

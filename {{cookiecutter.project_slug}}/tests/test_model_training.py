@@ -117,6 +117,14 @@ def test_unknown_candidates_and_hyperparameters_are_named(name: str) -> None:
         candidates({name: {"no_such_setting": 1}}, next(iter(METRICS)), 0)
 
 
+def test_a_hyperparameter_out_of_range_is_refused() -> None:
+    settings: dict[str, dict[str, float | int | str | None]] = {
+        "random_forest": {"n_estimators": "many"}
+    }
+    with pytest.raises(ProjectError, match=r"random_forest.*n_estimators"):
+        candidates(settings, next(iter(METRICS)), 0)
+
+
 class Trained:
     """The settings and training rows of the project, loaded once."""
 

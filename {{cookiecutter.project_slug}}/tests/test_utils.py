@@ -45,6 +45,7 @@ def changed(tmp_path: Path, name: str, path: str, value: object) -> Path:
         ("selection.candidates", {"mystery": {}}, "no 'baseline'"),
         ("evaluation.segments", ["nowhere"], "names 'nowhere', which is not one of"),
         ("evaluation.confidence", 1.0, "evaluation.confidence is 1.0"),
+        ("evaluation.bootstrap_samples", 0, "at least 1"),
         ("transformation.logarithm", ["nowhere"], "transformation.logarithm names 'nowhere'"),
         ("features.ratios", {"r": {"numerator": "a", "denominator": "b"}}, "features.ratios names"),
     ],

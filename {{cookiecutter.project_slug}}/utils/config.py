@@ -219,6 +219,8 @@ def _contract_problems(contract: Contract) -> Iterable[str]:
         minimum, maximum = column.minimum, column.maximum
         if minimum is not None and maximum is not None and minimum > maximum:
             yield f"column {column.name!r} has a minimum above its maximum"
+        if column.role == "target" and column.type not in {"integer", "float"}:
+            yield f"the target {column.name!r} must be a number but has the type {column.type}"
         if column.role == "timestamp" and column.type != "timestamp":
             yield f"column {column.name!r} has the role timestamp but the type {column.type}"
         if column.role == "numeric" and column.type not in {"integer", "float"}:
@@ -265,6 +267,12 @@ def _params_problems(params: Params, contract: Contract) -> Iterable[str]:
         yield f"split.test_share is {params.split.test_share}, but must lie between 0 and 1"
     if params.split.folds < 2:  # noqa: PLR2004
         yield f"split.folds is {params.split.folds}, but cross-validation needs at least 2"
+    if params.evaluation.bootstrap_samples < 1:
+        yield "evaluation.bootstrap_samples must be at least 1"
+    columns = {column.name for column in contract.columns}
+    for name in (*params.transformation.elapsed_days, *params.features.ratios):
+        if name in columns:
+            yield f"the derived column {name!r} has the name of a column of the contract"
     if "baseline" not in params.selection.candidates:
         yield "selection.candidates has no 'baseline' to compare the other models with"
     if not 0 < params.evaluation.confidence < 1:

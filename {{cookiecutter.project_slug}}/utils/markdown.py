@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 LARGE = 1000
 # Renderers read these as markup inside a table cell or a sentence.
-SPECIAL = re.compile(r"([\\`*_\[\]<>|~$#])")
+SPECIAL = re.compile(r"([\\`*_\[\]<>|~$#&])")
 
 
 def escape(text: str) -> str:

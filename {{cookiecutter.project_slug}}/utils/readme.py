@@ -92,13 +92,12 @@ def _verdict(chosen: dict[str, Any], confidence: float) -> str:
         return f"{chosen['label']} is not defined on the held-out rows."
     if improvement["low"] > 0:
         return (
-            f"It beats the naive baseline: the improvement in {chosen['label'].lower()} is "
-            f"{interval(improvement)}, an interval that holds with {confidence:.0%} confidence "
-            "and lies above 0."
+            f"It beats the naive baseline. {chosen['label']} improves by {interval(improvement)}, "
+            f"an interval that holds with {confidence:.0%} confidence and lies above 0."
         )
     return (
-        f"It does **not** beat the naive baseline for certain: the improvement in "
-        f"{chosen['label'].lower()} is {interval(improvement)}, an interval that includes 0."
+        f"It does **not** beat the naive baseline for certain. {chosen['label']} improves by "
+        f"{interval(improvement)}, an interval that includes 0."
     )
 
 

@@ -6,14 +6,15 @@ again and again.
 """
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
 NEXT_STEPS = """
-Your project is in ./{name}
+Your project is in {folder}
 
-  cd {name}
+  cd {folder}
   make run      set up, then run from raw data to an evaluated model
   make test     run the project's own tests
 """
@@ -41,7 +42,7 @@ def main() -> int:
     except Exception as error:  # whatever went wrong, one line must say so
         print(f"The files of the project could not be selected: {error}", file=sys.stderr)
         return 1
-    print(NEXT_STEPS.format(name=root.name))
+    print(NEXT_STEPS.format(folder=shlex.quote(str(root))))
     return 0
 
 

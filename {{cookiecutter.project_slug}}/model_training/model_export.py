@@ -285,7 +285,9 @@ def main() -> None:
         libraries={name: library_version(name) for name in LIBRARIES},
         files={},
     )
-    version = hashlib.sha256(graph + msgspec.json.encode(identity)).hexdigest()[:12]
+    digest = hashlib.sha256(graph + msgspec.json.encode(identity)).hexdigest()
+    # Readers of CSV files take a bare digest like 3e5658304656 for a number, here infinity.
+    version = f"v{digest[:12]}"
     train, test = (model_inputs(read_parquet(path), names) for path in (TRAIN, TEST))
     generated = generated_inputs(model, train, names, GENERATED_ROWS, params.split.seed)
     MODELS.mkdir(exist_ok=True)

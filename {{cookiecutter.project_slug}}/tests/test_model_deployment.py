@@ -62,7 +62,7 @@ def test_a_changed_file_is_refused(own_models: Path, name: str) -> None:
         (None, "was not found"),
         ("nonsense", "can't be read"),
         ('{"version": "../other", "metadata_sha256": ""}', "not a version"),
-        ('{"version": "000000000000", "metadata_sha256": ""}', "missing"),
+        ('{"version": "v000000000000", "metadata_sha256": ""}', "missing"),
     ],
 )
 def test_a_damaged_pointer_is_refused(own_models: Path, pointer: str | None, message: str) -> None:

@@ -1,5 +1,6 @@
 """Split, encoders, selection, evaluation and export."""
 
+import re
 from pathlib import Path
 
 import narwhals as nw
@@ -221,6 +222,10 @@ def test_exporting_again_publishes_the_same_version(in_project: Path) -> None:
     before = read_pointer(in_project / "models")
     model_export.main()
     assert read_pointer(in_project / "models") == before
+
+
+def test_no_reader_takes_the_version_for_a_number(models: Path) -> None:
+    assert re.fullmatch("v[0-9a-f]{12}", read_pointer(models).version)
 
 
 def test_models_of_foreign_types_are_refused(tmp_path: Path) -> None:

@@ -547,15 +547,15 @@ def test_a_new_version_is_swapped_in(
     following: TestClient, published: Path, rows: list[Json]
 ) -> None:
     before = following.post(ONE, json=rows[0]).json()
-    add_version(published, "000000000000")
+    add_version(published, "v000000000000")
     versions = set()
-    while "000000000000" not in versions:
+    while "v000000000000" not in versions:
         answer = following.post(ONE, json=rows[0])
         assert answer.status_code == 200
         versions.add(answer.json()["model_version"])
-    assert versions <= {before["model_version"], "000000000000"}
+    assert versions <= {before["model_version"], "v000000000000"}
     after = following.post(ONE, json=rows[0]).json()
-    assert after == {**before, "model_version": "000000000000"}
+    assert after == {**before, "model_version": "v000000000000"}
     assert metric(following, "model_info") == 1
 
 
@@ -570,10 +570,10 @@ def test_a_damaged_version_is_refused(
     before = following.post(ONE, json=rows[0]).json()
     # Complete before it goes live, as an export is.
     staged = Path(shutil.copytree(published, published.with_name("staged")))
-    add_version(staged, "000000000000")
-    damaged = staged / name if name == "live.json" else staged / "000000000000" / name
+    add_version(staged, "v000000000000")
+    damaged = staged / name if name == "live.json" else staged / "v000000000000" / name
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
-    shutil.copytree(staged / "000000000000", published / "000000000000")
+    shutil.copytree(staged / "v000000000000", published / "v000000000000")
     (staged / "live.json").replace(published / "live.json")
     assert within(20, lambda: metric(following, "model_refused_total") == 1)
     assert following.post(ONE, json=rows[0]).json() == before
@@ -590,7 +590,7 @@ def test_an_unexpected_error_of_a_new_version_is_survived(
         raise MemoryError(models)
 
     monkeypatch.setattr(serving, "load_model", broken)
-    add_version(published, "000000000000")
+    add_version(published, "v000000000000")
     assert within(20, lambda: metric(following, "model_refused_total") == 1)
     assert following.post(ONE, json=rows[0]).status_code == 200
 

@@ -21,6 +21,7 @@ CHOICES = {
     "label_source": ["natural", "hand", "programmatic"],
     "serving": ["batch", "api"],
     "ci": ["github", "gitlab", "none"],
+    "dvc_remote": ["local", "s3", "gcs", "azure"],
     "python_version": ["3.11", "3.12", "3.13"],
     "license": ["MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"],
 }

@@ -6,12 +6,14 @@ evenly over these rows. RUN_EVERY=1 adds each combination of task, serving and C
 A step that fails does not stop the others, so that one run shows all that is wrong.
 """
 
+import contextlib
 import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -22,6 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import yaml
+from moto.server import ThreadedMotoServer
 from sklearn.metrics import (
     brier_score_loss,
     log_loss,
@@ -197,6 +200,8 @@ def test_project(
         a_prediction_is_served(project)
     with subtests.test("clean"):
         nothing_is_left_uncommitted(project)
+    with subtests.test("versions"):
+        versions_are_shared(project)
     with subtests.test("monitor"):
         live_predictions_are_monitored(project)
     if index in WITH_NOTEBOOKS and "make notebooks" not in project.commands():
@@ -319,6 +324,53 @@ def nothing_is_left_uncommitted(project: Project) -> None:
     project.run("git", "commit", "--quiet", "--message", "Run the pipeline")
     project.run("make", "run")
     assert project.run("git", "status", "--porcelain") == ""
+
+
+@contextlib.contextmanager
+def object_storage(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server that speaks the protocol of S3, with one empty bucket."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    for name, value in {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    try:
+        urllib.request.urlopen(urllib.request.Request(f"{address}/{bucket}", method="PUT")).close()  # noqa: S310
+        yield
+    finally:
+        server.stop()
+
+
+def versions_are_shared(project: Project) -> None:
+    """Another clone of the committed project gets the same data and models from the remote."""
+    remote = project.answers["dvc_remote"]
+    if remote not in {"local", "s3"}:
+        # Google's and Microsoft's services have no server to run here: only their clients load.
+        kind = {"gcs": "gs"}.get(remote, remote)
+        python = str(project.folder / ".venv" / "bin" / "python")
+        project.run(python, "-c", f"import dvc_{kind}")
+        return
+    bucket = f"{project.folder.name.replace('_', '-')}-storage"
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        if remote == "s3":
+            stack.enter_context(object_storage(bucket, patch))
+        project.run("make", "push")
+        clone = Project(project.folder.parent / "clone", project.answers)
+        project.run("git", "clone", "--quiet", str(project.folder), str(clone.folder))
+        if remote == "local":
+            # The folder beside the clone is the one beside the project.
+            assert (project.folder.parent / f"{project.folder.name}_storage").is_dir()
+        clone.run("make", "pull")
+        said = clone.run("make", "run")
+    assert "Running stage" not in said
+    assert clone.json("models/live.json") == project.json("models/live.json")
+    shutil.rmtree(clone.folder)
 
 
 def live_predictions_are_monitored(project: Project) -> None:

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -207,6 +208,9 @@ def test_project(
     if index in WITH_NOTEBOOKS and "make notebooks" not in project.commands():
         with subtests.test("notebooks"):
             project.run("make", "notebooks")
+    if project.answers["serving"] == "api":
+        with subtests.test("OpenAPI"):
+            the_service_keeps_its_description(project)
     if index == ALONE:
         with subtests.test("hooks"):
             project.run("make", "hooks")
@@ -314,6 +318,22 @@ def a_prediction_is_served(project: Project) -> None:
     assert answer["model_version"] == version
     name = "probability" if project.answers["task"] == "classification" else "prediction"
     assert float(answer[name]) >= 0
+
+
+def the_service_keeps_its_description(project: Project) -> None:
+    """Generated requests, valid and not, are answered as the OpenAPI description says."""
+    port = demo.free_port()
+    address = f"http://127.0.0.1:{port}"
+    process = demo.started(
+        project.folder, "make", "serve", env={**demo.environment(), "PORT": str(port)}
+    )
+    try:
+        demo.wait_until_ready(f"{address}/ready", process)
+        judge = str(Path(sys.prefix) / "bin" / "schemathesis")
+        options = ("--checks", "all", "--seed", "1", "--max-examples", "30", "--no-color")
+        assert "No issues found" in project.run(judge, "run", *options, f"{address}/openapi.json")
+    finally:
+        demo.stop(process)
 
 
 def nothing_is_left_uncommitted(project: Project) -> None:

@@ -35,7 +35,7 @@ from sklearn.metrics import (
 )
 
 from tests import interpreters, template
-from tests.combinations import Row, covering_array
+from tests.combinations import Row, complete_row, covering_array
 from tests.test_ci import commands_of
 from tools import demo, make_samples
 
@@ -62,14 +62,23 @@ Metric = Callable[[Floats, Floats], float]
 def dealt(rows: list[Row]) -> list[Row]:
     """Answer the questions that rows leave open, each choice in turn.
 
-    Each question runs through its choices in another rhythm, so that these mix.
+    Each question runs through its choices in another rhythm, so that these mix. A choice that is
+    refused beside the earlier ones gives way to the next.
     """
     full = []
     for index, row in enumerate(rows):
-        others = {}
+        answers = dict(row)
         for place, (name, choices) in enumerate(template.OPTIONS.items()):
-            others[name] = choices[(index + place * (index // len(choices))) % len(choices)]
-        full.append({**others, **row})
+            first = (index + place * (index // len(choices))) % len(choices)
+            answers.setdefault(
+                name,
+                next(
+                    choice
+                    for choice in (*choices[first:], *choices[:first])
+                    if complete_row({**answers, name: choice}, template.OPTIONS, template.REFUSED)
+                ),
+            )
+        full.append({name: answers[name] for name in template.OPTIONS})
     return full
 
 

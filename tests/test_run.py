@@ -41,6 +41,8 @@ from tools import demo, make_samples
 
 # These meet in the code: candidates and metrics by task and objective, the served file by both.
 MEETING = ("task", "objective", "serving")
+# So do these: where records come from, in which form, what prepares them and what they are for.
+DATA = ("task", "data_source", "data_format", "engine", "serving")
 COMMANDS = ["make check", "make test", "make run"]
 IDENTITY = {
     f"GIT_{who}_{what}": value
@@ -95,6 +97,15 @@ def rows() -> list[Row]:
 
 
 ROWS = rows()
+
+
+def data_rows() -> list[Row]:
+    """The combinations of the data layer that the rows above leave out."""
+    options = {name: template.OPTIONS[name] for name in DATA}
+    return dealt(covering_array(options, 2, template.REFUSED, ROWS))
+
+
+DATA_ROWS = data_rows()
 
 
 def first_with(**answers: str) -> int:
@@ -163,13 +174,12 @@ def project(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Project]:
     """The project of a row, with the interpreter that its answers name first on the path."""
-    index: int = request.param
-    answers = ROWS[index]
+    answers: Row = request.param
     folder = interpreters.for_version(answers["python_version"])
     if folder is None:
         pytest.skip(f"no Python {answers['python_version']} or newer is installed")
     path = os.environ["PATH"]
-    if index == NO_UV:
+    if answers is ROWS[NO_UV]:
         path = without_uv(path)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{path}")
     # Rows run beside each other; threads of both would wait for each other, spinning.
@@ -179,16 +189,28 @@ def project(
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
+def own_tests(answers: Row) -> list[str]:
+    """The test files that a project has because of the answers that shape its data layer."""
+    return sorted(
+        final
+        for source, conditions in template.final_names().items()
+        for when, final in conditions
+        if final.startswith("tests/")
+        and template.matches(when, answers)
+        and set(when) & (set(DATA) - {"task", "serving"})
+    )
+
+
 def test_every_choice_is_run() -> None:
     """No choice of any question is left out of the rows."""
     for name, choices in template.OPTIONS.items():
-        assert {row[name] for row in ROWS} == set(choices), name
+        assert {row[name] for row in (*ROWS, *DATA_ROWS)} == set(choices), name
 
 
 @pytest.mark.run
 @pytest.mark.parametrize(
     "project",
-    range(len(ROWS)),
+    ROWS,
     indirect=True,
     ids=["-".join((r["task"], r["objective"], r["serving"], r["ci"])) for r in ROWS],
 )
@@ -196,7 +218,7 @@ def test_project(
     project: Project, subtests: pytest.Subtests, request: pytest.FixtureRequest
 ) -> None:
     """From raw data to monitoring and back, as its user would."""
-    index: int = request.node.callspec.params["project"]
+    index = ROWS.index(request.node.callspec.params["project"])
     for command in project.commands():
         with subtests.test(command):
             project.run(*command.split())
@@ -230,6 +252,33 @@ def test_project(
     if index == NO_UV:
         with subtests.test("uv of its own"):
             assert (project.folder / ".uv" / "bin" / "uv").exists()
+
+
+@pytest.mark.run
+@pytest.mark.parametrize(
+    "project",
+    DATA_ROWS,
+    indirect=True,
+    ids=["-".join(row[name] for name in DATA) for row in DATA_ROWS],
+)
+def test_data_layer(project: Project, subtests: pytest.Subtests) -> None:
+    """Each way of getting and preparing data, from the source to a served prediction."""
+    project.run("make", "run")
+    with subtests.test("a second run does nothing"):
+        a_second_run_does_nothing(project)
+    with subtests.test("README"):
+        the_readme_is_filled_in(project)
+    with subtests.test("score"):
+        the_model_is_good(project)
+    with subtests.test("prediction"):
+        a_prediction_is_served(project)
+    with subtests.test("types"):
+        project.run("make", "check")
+    files = own_tests(project.answers)
+    if files:
+        with subtests.test("tests of the data layer"):
+            python = str(project.folder / ".venv" / "bin" / "python")
+            project.run(python, "-m", "pytest", "--no-cov", "-q", *files)
 
 
 def reports_written(project: Project) -> dict[str, int]:

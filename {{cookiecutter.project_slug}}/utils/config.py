@@ -157,6 +157,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     project: Project
     data: Data
+    engine: dict[str, Any]
     transformation: Transformation
     features: Features
     split: Split

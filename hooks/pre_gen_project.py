@@ -53,6 +53,7 @@ DEPENDENCIES = {
     "altair",
     "duckdb",
     "dvc",
+    "fsspec",
     "httptools",
     "httpx2",
     "hypothesis",

@@ -45,7 +45,7 @@ BATCH_BYTES = 64 * 2**20
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section ``source`` of ``params.yaml``.
 
-    ``path``: a file, a folder, a pattern such as ``data/source/2026-*.csv``, or the URL of one of
+    ``path``: a file, a folder, a pattern such as ``data/source/2026-*``, or the URL of one of
     these. The credentials of a store come from the environment variables that its package reads.
     """
 

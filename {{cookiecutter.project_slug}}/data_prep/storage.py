@@ -3,15 +3,14 @@
 Every engine writes through ``write_tables``, so equal tables give equal bytes on all of them.
 """
 
-import csv
-import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from utils.config import ProjectError
@@ -80,40 +79,6 @@ def read_parquet(path: Path) -> Frame:
     return nw.from_native(native, eager_only=True)
 
 
-def read_csv(path: Path) -> Frame:
-    """Read a comma-separated table with every column as text.
-
-    Types come from the data contract during cleaning, not from guesses of a parser.
-
-    Raises:
-        ProjectError: the file is missing, is not UTF-8, or its rows differ in length.
-    """
-    try:
-        native = pd.read_csv(
-            path, dtype=pd.ArrowDtype(pa.string()), keep_default_na=False, encoding="utf-8-sig"
-        )
-        header = _header(path)
-    except FileNotFoundError as error:
-        raise ProjectError(f"{path} was not found. Check data.source in params.yaml.") from error
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"{path} is not UTF-8 text ({error}). Convert it first.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        detail = " ".join(str(error).split())
-        raise ProjectError(f"{path} is not a readable CSV file: {detail}") from error
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise ProjectError(f"{path} has more than one column named {', '.join(repeated)}.")
-    if len(header) != native.shape[1] or not isinstance(native.index, pd.RangeIndex):
-        raise ProjectError(f"{path} has rows with more values than its header has names.")
-    return nw.from_native(native, eager_only=True)
-
-
-def _header(path: Path) -> list[str]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-        return next(csv.reader(stream), [])
-
-
 def _in_row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Cut a stream of tables anew, into pieces of ``ROW_GROUP_ROWS`` and a rest."""
     waiting: list[pa.Table] = []
@@ -131,16 +96,46 @@ def _in_row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> int:
+class OutOfOrderError(Exception):
+    """Rows are not in the order in which they should be written."""
+
+
+def _in_order(table: pa.Table, order: Sequence[str]) -> bool:
+    """Whether each row comes after the one before or equals it; no if a value is missing."""
+    later: pa.ChunkedArray | bool = True
+    for name in reversed(order):
+        before, after = table[name].slice(0, table.num_rows - 1), table[name].slice(1)
+        later = pc.or_(pc.less(before, after), pc.and_(pc.equal(before, after), later))
+    return table.num_rows == 0 or (later is not True and pc.all(pc.fill_null(later, False)).as_py())
+
+
+def _checked(tables: Iterable[pa.Table], order: Sequence[str]) -> Iterator[pa.Table]:
+    """Pass tables on as long as their rows are in order."""
+    last: list[pa.Table] = []
+    for table in tables:
+        if table.num_rows:
+            if not _in_order(pa.concat_tables([*last, table]).select(order), order):
+                raise OutOfOrderError
+            last = [table.slice(table.num_rows - 1)]
+        yield table
+
+
+def write_tables(
+    tables: Iterable[pa.Table], schema: pa.Schema, path: Path, order: Sequence[str] = ()
+) -> int:
     """Write tables one after the other into one Parquet file, atomically, in bounded memory.
 
     Args:
         tables: parts of the whole in their order; how it is cut does not show in the file.
         schema: names and types of all of them, as an engine has them.
         path: the file to replace.
+        order: columns by which the rows have to be ordered.
 
     Returns:
         The number of rows.
+
+    Raises:
+        OutOfOrderError: they are not; nothing is written.
     """
     plain = plain_schema(schema)
     rows = 0
@@ -148,7 +143,8 @@ def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> i
         atomic_path(path) as temporary,
         pq.ParquetWriter(temporary, plain, compression="zstd") as writer,
     ):
-        for group in _in_row_groups(table.cast(plain) for table in tables):
+        cast = (table.cast(plain) for table in tables)
+        for group in _in_row_groups(_checked(cast, order) if order else cast):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
             rows += group.num_rows
     return rows

@@ -10,7 +10,7 @@ Sources: Efraimidis and Spirakis (2006) for draws in proportion to a weight; Coh
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import narwhals as nw
@@ -22,11 +22,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data_prep.conditions import holds
+from data_prep.storage import write_tables
 from utils.config import SAMPLING_WEIGHT, Condition, Contract, ProjectError, Sampling
-from utils.files import atomic_path, link
+from utils.files import link
 
 BATCH_ROWS = 100_000
 WORD = 8
+# Methods whose rows carry how many rows they stand for; of the others all stand for as many.
+CARRYING = {"stratified", "importance"}
 
 Words = npt.NDArray[np.uint64]
 Array = npt.NDArray[np.float64]
@@ -341,19 +344,6 @@ def _drawn(
     return [] if table is None else [table], {}
 
 
-def _in_groups(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the rows of ``parts`` in tables of equal size, so that equal rows give equal bytes."""
-    held: list[pa.Table] = []
-    for part in parts:
-        held.append(part)
-        while sum(item.num_rows for item in held) >= BATCH_ROWS:
-            table = pa.concat_tables(held)
-            yield table.slice(0, BATCH_ROWS)
-            held = [table.slice(BATCH_ROWS)]
-    if held:
-        yield pa.concat_tables(held)
-
-
 def sample(source: Path, path: Path, contract: Contract, settings: Sampling) -> SamplingReport:
     """Draw rows of a Parquet file into another, atomically and in the order they had.
 
@@ -370,22 +360,18 @@ def sample(source: Path, path: Path, contract: Contract, settings: Sampling) -> 
     if settings.method == "none":
         link(source, path)
         return SamplingReport(settings.method, settings.seed, rows, rows, {}, None)
-    kept, weights = 0, 0.0
     parts, strata = _drawn(_batches(source), rows, contract, settings)
-    with atomic_path(path) as temporary:
-        writer: Any = None
-        for part in _in_groups(parts):
-            writer = writer or pq.ParquetWriter(temporary, part.schema, compression="zstd")
-            writer.write_table(part, row_group_size=BATCH_ROWS)
-            kept += part.num_rows
-            if SAMPLING_WEIGHT in part.column_names:
-                weights += float(pc.sum(part[SAMPLING_WEIGHT]).as_py() or 0)
-        if writer:
-            writer.close()
-        if not kept:
-            raise ProjectError(
-                f"sampling.method {settings.method} keeps none of {rows:,} rows. Change the "
-                "section sampling of params.yaml."
-            )
-    carried = weights if SAMPLING_WEIGHT in pq.read_schema(path).names else None
-    return SamplingReport(settings.method, settings.seed, rows, kept, strata, carried)
+    schema = pq.read_schema(source)
+    if settings.method in CARRYING:
+        schema = schema.append(pa.field(SAMPLING_WEIGHT, pa.float64()))
+    kept = write_tables(parts, schema, path)
+    if not kept:
+        path.unlink()
+        raise ProjectError(
+            f"sampling.method {settings.method} keeps none of {rows:,} rows. Change the section "
+            "sampling of params.yaml."
+        )
+    total = None
+    if settings.method in CARRYING:
+        total = float(pc.sum(pq.read_table(path, columns=[SAMPLING_WEIGHT])[0]).as_py())
+    return SamplingReport(settings.method, settings.seed, rows, kept, strata, total)

@@ -37,7 +37,7 @@ from data_viz.summaries import (
 from utils.config import Column, Contract, load_contract
 from utils.files import write_json
 from utils.logging import run
-from utils.paths import CLEAN, TRAIN
+from utils.paths import SAMPLE, TRAIN
 
 FIGURES = Path("reports/figures/exploration")
 REPORT = Path("reports/exploration.json")
@@ -206,7 +206,7 @@ def main() -> None:
     """Explore the training rows: figures and findings."""
     contract = load_contract()
     keys = contract.identifiers
-    frame = read_parquet(CLEAN).join(read_parquet(TRAIN).select(keys), on=keys, how="semi")
+    frame = read_parquet(SAMPLE).join(read_parquet(TRAIN).select(keys), on=keys, how="semi")
     exploration = explore(frame, contract)
     correlations = rank_correlations(frame, contract)
     figures = exploration_figures(frame, contract, exploration.relations, correlations)

@@ -53,11 +53,11 @@ from utils.files import read_json, sha256, write_json, write_text
 from utils.logging import run
 from utils.markdown import escape, number
 from utils.paths import (
-    CLEAN,
     EVALUATION,
     OUT_OF_FOLD,
     RECENT,
     RETRIEVAL,
+    SAMPLE,
     SELECTED,
     SELECTION,
     TEST,
@@ -208,7 +208,7 @@ def write_reference(path: Path, decision: dict[str, float]) -> None:
     unseen = pl.read_parquet(OUT_OF_FOLD)
     keys = [name for name in unseen.columns if name != "score"]
     sample = unseen.sort(keys).gather_every(max(1, -(-unseen.height // REFERENCE_ROWS)))
-    records = sample.join(pl.read_parquet(CLEAN), on=keys, how="left", maintain_order="left")
+    records = sample.join(pl.read_parquet(SAMPLE), on=keys, how="left", maintain_order="left")
     answer = predictions(records["score"].to_numpy(), decision)
     columns = [pl.Series(name, values) for name, values in answer.items()]
     records.drop("score").with_columns(columns).write_parquet(path)

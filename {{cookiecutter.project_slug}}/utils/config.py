@@ -237,6 +237,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     project: Project
     data: Data
+    engine: dict[str, Any]
     sampling: Sampling
     transformation: Transformation
     features: Features

@@ -63,6 +63,6 @@ def holds(condition: Condition, contract: Contract) -> nw.Expr:
 
 
 def broken(condition: Condition, contract: Contract) -> nw.Expr:
-    """Return an expression that is true where a condition fails, false where it holds or unknown."""
+    """Return an expression that is true where a condition fails, false elsewhere."""
     known = _holds(condition, {column.name: column for column in contract.columns})
     return ~known.fill_null(True)

@@ -18,7 +18,7 @@ from data_prep.retrieval import retrieve
 from data_prep.sampling import sample
 from data_prep.storage import write_parquet
 from data_prep.transformation import transform
-from data_prep.validation import describe, validate
+from data_prep.validation import validate
 from data_prep.validation_report import to_html
 from utils.config import BROKEN_RULES, Contract, ProjectError, load_contract, load_params, recipe
 from utils.files import link, write_json, write_text
@@ -107,7 +107,7 @@ def clean_step() -> None:
 
 
 def validate_step() -> None:
-    """The contract checked on ``data/clean.parquet``; rows that keep it into ``data/valid.parquet``.
+    """The rows of ``data/clean.parquet`` that keep the contract into ``data/valid.parquet``.
 
     Rows that break an error rule go to ``data/quarantine.parquet``, also when they are so many that
     the pipeline ends here.
@@ -116,8 +116,9 @@ def validate_step() -> None:
     with Engine(params.engine) as engine:
         frame = engine.scan(CLEAN)
         report, valid, quarantined = validate(frame, contract)
-        apart = frame.head(0).with_columns(nw.lit("").alias(BROKEN_RULES))
-        engine.write(apart if quarantined is None else quarantined, QUARANTINE, contract.identifiers)
+        none = frame.head(0).with_columns(nw.lit("").alias(BROKEN_RULES))
+        apart = none if quarantined is None else quarantined
+        engine.write(apart, QUARANTINE, contract.identifiers)
         write_json(REPORTS / "validation.json", report)
         write_text(REPORTS / "validation.html", to_html(report, str(QUARANTINE)))
         if not report.passed or report.rows_quarantined == report.rows:
@@ -130,10 +131,10 @@ def validate_step() -> None:
             link(CLEAN, VALID)
         else:
             engine.write(valid, VALID, contract.identifiers)
-    for result in report.violations:
-        log.warning("rule of the contract: %s", describe(result, report.rows))
-    rows = report.rows - report.rows_quarantined
-    log.info("validated", extra={"rules": len(report.rules), "rows": rows})
+    if report.status == "warning" or report.rows_quarantined:
+        log.warning("some rows break the contract: %s", report.summary())
+    rows = {"rows": report.rows, "rows_set_apart": report.rows_quarantined}
+    log.info("validated", extra={"rules": len(report.rules), **rows})
 
 
 def sample_step() -> None:

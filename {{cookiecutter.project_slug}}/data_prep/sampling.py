@@ -212,7 +212,8 @@ def allocate(sizes: Codes, total: int) -> Codes:
     given = np.floor(exact).astype(np.int64)
     order = np.argsort(-(exact - given), kind="stable")
     given[order[: total - int(given.sum())]] += 1
-    return np.minimum(np.maximum(given, 1), sizes)
+    limits: Codes = np.minimum(np.maximum(given, 1), sizes)
+    return limits
 
 
 class Drawn(NamedTuple):
@@ -229,7 +230,8 @@ def stratified_sample(batches: Batches, keys: list[str], settings: Sampling) -> 
     """
     counts: dict[str, int] = {}
     for rows in batches():
-        for name, count in zip(*np.unique(_strata(rows, settings.by), return_counts=True), strict=True):
+        found = np.unique(_strata(rows, settings.by), return_counts=True)
+        for name, count in zip(*found, strict=True):
             counts[str(name)] = counts.get(str(name), 0) + int(count)
     names = sorted(counts)
     sizes = np.array([counts[name] for name in names])

@@ -30,7 +30,8 @@ Status = Literal["kept", "tolerated", "warning", "broken"]
 class Check(NamedTuple):
     """One rule of the contract, ready to be counted.
 
-    ``rule`` names the columns as well, because quarantined rows carry it. ``sets_apart`` is false where a single row is not to blame, as for a share of missing values.
+    ``rule`` names its columns, because quarantined rows carry it. ``sets_apart`` is false where a
+    single row is not to blame, as for a share of missing values.
     """
 
     columns: list[str]
@@ -222,10 +223,9 @@ def _examples(
 
 
 def _status(check: Check, count: int, share: float) -> Status:
-    if not count:
-        return "kept"
     if share <= check.tolerated_share:
-        return "tolerated"
+        # Up to that share, missing values are what the rule allows, not an exception from it.
+        return "tolerated" if count and check.sets_apart else "kept"
     return "broken" if check.severity == "error" else "warning"
 
 
@@ -260,11 +260,12 @@ def validate(table: Frame | nw.DataFrame[Any], contract: Contract) -> Validation
     frame: Frame = table.lazy()
     rules = checks(contract)
     rows, counts = _counts(frame, rules)
-    found = {i: check for i, check in enumerate(rules) if counts[i]}
+    shares = [count / max(rows, 1) for count in counts]
+    states = [_status(*item) for item in zip(rules, counts, shares, strict=True)]
+    found = {i: check for i, check in enumerate(rules) if states[i] != "kept"}
     examples = _examples(frame, found, contract.identifiers)
     results = []
-    for i, (check, count) in enumerate(zip(rules, counts, strict=True)):
-        share = count / max(rows, 1)
+    for i, check in enumerate(rules):
         results.append(
             RuleResult(
                 rule=check.rule,
@@ -272,15 +273,17 @@ def validate(table: Frame | nw.DataFrame[Any], contract: Contract) -> Validation
                 columns=check.columns,
                 severity=check.severity,
                 tolerated_share=check.tolerated_share,
-                count=count,
-                share=share,
-                status=_status(check, count, share),
+                count=counts[i],
+                share=shares[i],
+                status=states[i],
                 examples=examples.get(i, []),
             )
         )
     order: list[Status] = ["kept", "tolerated", "warning", "broken"]
-    status = max((result.status for result in results), key=order.index)
-    guilty = {i: check for i, check in found.items() if check.severity == "error" and check.sets_apart}
+    status = max(states, key=order.index)
+    guilty = {
+        i: check for i, check in found.items() if check.severity == "error" and check.sets_apart
+    }
     valid, quarantined, apart = frame, None, 0
     if guilty:
         names = list(frame.collect_schema().names())

@@ -39,7 +39,8 @@ dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr))
   margin: 0; }
 dl div { background: var(--card); border: 1px solid var(--line); border-radius: .4rem;
   padding: .75rem 1rem; }
-dt { color: var(--soft); font-size: .85rem; } dd { margin: 0; font-size: 1.35rem; font-weight: 600; }
+dt { color: var(--soft); font-size: .85rem; }
+dd { margin: 0; font-size: 1.35rem; font-weight: 600; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
   border-radius: .4rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }

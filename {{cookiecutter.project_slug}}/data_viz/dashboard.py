@@ -220,7 +220,10 @@ def show_data(content: Content) -> None:
         "Duplicates dropped": cleaning["rows_duplicate"],
         "Rows kept": cleaning["rows_kept"],
         "Values made missing": sum(cleaning["values_set_to_missing"].values()),
-        "Rules of the contract that hold": validation["rules"],
+        "Rows set apart by validation": validation["rows_quarantined"],
+        "Rules of the contract that hold": sum(
+            rule["status"] == "kept" for rule in validation["rules"]
+        ),
     }
     for slot, (label, count) in zip(st.columns(len(counted)), counted.items(), strict=True):
         slot.metric(label, f"{count:,}")

@@ -28,6 +28,8 @@ from utils.files import link
 
 BATCH_ROWS = 100_000
 WORD = 8
+# Between the values that name a stratum; no value has it.
+DIVIDER = "\x1f"
 # Methods whose rows carry how many rows they stand for; of the others all stand for as many.
 CARRYING = {"stratified", "importance"}
 
@@ -197,23 +199,25 @@ def reservoir_sample(batches: Batches, keys: list[str], settings: Sampling) -> p
 
 def _strata(rows: pa.Table, by: Iterable[str]) -> list[str]:
     """Return the name of each row's stratum: its values, ``missing`` where there is none."""
-    texts = [pc.fill_null(pc.cast(rows[name], pa.large_string()), "missing") for name in by]
-    joined: list[str] = pc.binary_join_element_wise(*texts, ", ").to_pylist()
+    texts = [pc.fill_null(pc.cast(rows[name], pa.string()), "missing") for name in by]
+    joined: list[str] = pc.binary_join_element_wise(*texts, DIVIDER).to_pylist()
     return joined
 
 
 def allocate(sizes: Codes, total: int) -> Codes:
     """Divide ``total`` among strata in proportion to their sizes, both of shape (strata,).
 
-    The largest remainders are rounded up, so that the sum is exact, and every stratum that is not
-    empty has one row at least.
+    The largest remainders are rounded up, and every stratum has one row at least, for which the
+    largest give way; so the sum is exact unless there are more strata than rows to divide.
     """
     exact = sizes * (total / sizes.sum())
-    given = np.floor(exact).astype(np.int64)
-    order = np.argsort(-(exact - given), kind="stable")
-    given[order[: total - int(given.sum())]] += 1
-    limits: Codes = np.minimum(np.maximum(given, 1), sizes)
-    return limits
+    given: Codes = np.maximum(np.floor(exact).astype(np.int64), 1)
+    missing = total - int(given.sum())
+    if missing > 0:
+        given[np.argsort(given - exact, kind="stable")[:missing]] += 1
+    for _ in range(-missing):
+        given[np.argmax(given)] -= given.max() > 1
+    return given
 
 
 class Drawn(NamedTuple):
@@ -249,7 +253,7 @@ def stratified_sample(batches: Batches, keys: list[str], settings: Sampling) -> 
     if kept is None:
         raise ProjectError("There are no rows to sample from.")
     strata = {
-        name: (int(size), int(limit))
+        name.replace(DIVIDER, ", "): (int(size), int(limit))
         for name, size, limit in zip(names, sizes, limits, strict=True)
     }
     return Drawn(_weighted(kept.rows, (sizes / limits)[kept.codes]), strata)
@@ -324,9 +328,10 @@ def _batches(source: Path) -> Batches:
     return read
 
 
-def _drawn(
+def draw(
     batches: Batches, rows: int, contract: Contract, settings: Sampling
 ) -> tuple[Iterable[pa.Table], dict[str, tuple[int, int]]]:
+    """Return the rows that ``settings`` draw, and the size and sample of each stratum."""
     keys = contract.identifiers
     count = settings.rows or round((settings.share or 0) * rows)
     table: pa.Table | None
@@ -362,7 +367,7 @@ def sample(source: Path, path: Path, contract: Contract, settings: Sampling) -> 
     if settings.method == "none":
         link(source, path)
         return SamplingReport(settings.method, settings.seed, rows, rows, {}, None)
-    parts, strata = _drawn(_batches(source), rows, contract, settings)
+    parts, strata = draw(_batches(source), rows, contract, settings)
     schema = pq.read_schema(source)
     if settings.method in CARRYING:
         schema = schema.append(pa.field(SAMPLING_WEIGHT, pa.float64()))

@@ -46,9 +46,8 @@ dd { margin: 0; font-size: 1.35rem; font-weight: 600; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 caption { text-align: left; padding: .75rem 1rem; color: var(--soft); }
 th, td { text-align: left; padding: .5rem 1rem; border-top: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 thead th { border-top: 0; color: var(--soft); font-weight: 600; white-space: nowrap; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font: .88em/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 .status { color: var(--tone); font-weight: 600; white-space: nowrap; }
 .broken { --tone: var(--broken); } .warning { --tone: var(--warning); }

@@ -191,7 +191,7 @@ def deviation(counts: npt.NDArray[np.int64], expected: npt.NDArray[np.float64]) 
     valid test although rows depend on each other within a draw.
     """
     tests = [
-        stats.binomtest(int(count), SEEDS, float(probability)).pvalue
+        float(stats.binomtest(int(count), SEEDS, float(probability)).pvalue)
         for count, probability in zip(counts, expected, strict=True)
     ]
     return min(1.0, len(tests) * min(tests))
@@ -309,7 +309,20 @@ def test_nothing_is_copied_when_all_rows_go_on(source: Path) -> None:
     path = source.with_name("sample.parquet")
     report = sample(source, path, CONTRACT, Sampling("none", 1))
     assert (report.rows_read, report.rows_kept) == (ROWS, ROWS)
-    assert path.samefile(source) or path.read_bytes() == source.read_bytes()
+    assert path.samefile(source)
+
+
+def test_all_rows_go_on_where_files_can_not_have_two_names(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("not supported here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = source.with_name("sample.parquet")
+    sample(source, path, CONTRACT, Sampling("none", 1))
+    assert not path.samefile(source)
+    assert path.read_bytes() == source.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ COUNTS = {
     "sent <= paid": 1,
     "n > x": 1,
     "n <= 2.5": 1,
-    "x is present where kind is in a": 1,
+    "x is present where kind is a": 1,
     "kind != id": 1,
-    "y is not in 1 where n is missing": 1,
+    "y is not 1 where n is missing": 1,
 }
 Open = Callable[[pa.Table], nw.LazyFrame[Any]]
 
@@ -160,9 +160,7 @@ def test_examples_are_the_first_rows_by_identifier_with_the_values_involved(open
     many = [(f"k{i:02}", DAY, NEXT, 20.0 + i, 1, "a", 0) for i in range(30, 0, -1)]
     result = validate(opened(table(many)), CONTRACT)
     found = {rule.rule: rule.examples for rule in result.report.rules}
-    assert found["x must be at most 10"] == [
-        {"id": f"k{i:02}", "x": 20.0 + i} for i in range(1, 6)
-    ]
+    assert found["x must be at most 10"] == [{"id": f"k{i:02}", "x": 20.0 + i} for i in range(1, 6)]
     assert found["n > x"][0] == {"id": "k01", "n": 1, "x": 21.0}
 
 

@@ -83,7 +83,11 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         if self.right is None:
             return f"{self.left} is {self.relation}"
         if isinstance(self.right, tuple):
-            return f"{self.left} is {self.relation} {', '.join(map(str, self.right))}"
+            several = len(self.right) > 1
+            inside = "one of " if several else ""
+            outside = "none of " if several else "not "
+            values = ", ".join(map(str, self.right))
+            return f"{self.left} is {outside if self.relation == 'not in' else inside}{values}"
         return f"{self.left} {self.relation} {self.right}"
 
 

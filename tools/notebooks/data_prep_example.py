@@ -23,6 +23,7 @@ import narwhals as nw
 import pandas as pd
 
 from data_prep.cleaning import standardise
+from data_prep.engine import Engine
 from data_prep.feature_engineering import derive, feature_names
 from data_prep.pipeline import cleaning_report
 from data_prep.storage import read_parquet
@@ -77,7 +78,9 @@ pd.DataFrame(examples, columns=["kind", "column", "raw", "cleaned"]).sort_values
 
 # %%
 cleaned = read_parquet(CLEAN)
-report = cleaning_report(raw, cleaned, contract, params.data.missing_markers)
+with Engine(params.engine) as engine:
+    tables = engine.scan(RAW), engine.scan(CLEAN)
+    report = cleaning_report(engine, *tables, contract, params.data.missing_markers)
 pd.Series({name: count for name, count in report.items() if name.startswith("rows")}, name="rows")
 
 # %% [markdown]

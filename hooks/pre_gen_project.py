@@ -61,6 +61,7 @@ DEPENDENCIES = {
     "httpx2",
     "hypothesis",
     "ipykernel",
+    "jsonschema",
     "matplotlib",
     "msgspec",
     "mypy",

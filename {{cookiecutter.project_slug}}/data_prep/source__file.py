@@ -146,10 +146,8 @@ def _order(
 
 
 def _is_full(tables: list[pa.Table]) -> bool:
-    return (
-        sum(table.num_rows for table in tables) >= BATCH_ROWS
-        or sum(table.nbytes for table in tables) >= BATCH_BYTES
-    )
+    rows, size = (sum(getattr(table, of) for table in tables) for of in ("num_rows", "nbytes"))
+    return rows >= BATCH_ROWS or size >= BATCH_BYTES
 
 
 def _tables(file: Path, name: str, contract: Contract, skipped: int) -> Iterator[pa.Table]:

@@ -32,7 +32,7 @@ CONTRACT = Contract(
 
 
 def batch(ids: list[Any], position: Position, *, restart: bool = False) -> Batch:
-    values = [None if number is None else float(number) for number in range(len(ids))]
+    values = [float(number) for number in range(len(ids))]
     return Batch(pa.table({"id": ids, "value": values, "other": ids}), position, restart)
 
 
@@ -211,7 +211,7 @@ def test_a_type_that_does_not_fit_makes_the_column_text(
     add(raw, second, {"next": 2})
     assert ids(raw) == expected
     assert position(raw) == {"next": 2}
-    assert len({str(pq.read_schema(path)) for path in raw_store.parts(raw)}) == 1
+    assert len({pq.read_schema(path).remove_metadata() for path in raw_store.parts(raw)}) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 

@@ -126,7 +126,8 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
         for name in _order(versions, held, reading):
             rows = reading.rows if reading else 0
             file = _local(files, name, local, source)
-            for table in _tables(file, name, contract, rows):
+            shown = source if source.endswith(name) else f"{source}: {name}"
+            for table in _tables(file, shown, contract, rows):
                 if waiting and (_is_full(waiting) or table.schema != waiting[0].schema):
                     yield batch()
                     waiting, restart = [], False
@@ -146,7 +147,8 @@ def _order(
 
 
 def _is_full(tables: list[pa.Table]) -> bool:
-    rows, size = (sum(getattr(table, of) for table in tables) for of in ("num_rows", "nbytes"))
+    rows: int = sum(table.num_rows for table in tables)
+    size: int = sum(table.nbytes for table in tables)
     return rows >= BATCH_ROWS or size >= BATCH_BYTES
 
 

@@ -11,6 +11,7 @@ names are settings, and appear nowhere else.
 
 import hashlib
 import os
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,10 @@ MAXIMUM_TIES = 100_000
 MARK = "source watermark"
 CONNECT_SECONDS = 10
 NAME_BYTES = 63
+SERVER_URL = re.compile(
+    r"postgres(ql)?://((?P<user>[^:@/?#]*)(:(?P<password>[^:@/?#]*))?@)?[^@/?#]*(/[^@/?#]*)?"
+    r"(\?(?P<options>[^@]*))?"
+)
 # Types of PostgreSQL that Arrow has as well; all others arrive as the text the server writes.
 PLAIN_TYPES = {
     "boolean",
@@ -280,9 +285,10 @@ class Postgres:
                 cursor.execute(f"FETCH FORWARD {rows} FROM source_rows")
                 table = cursor.fetch_arrow_table()
                 if not table.num_rows:
-                    return
+                    break
                 marks = table.columns[-1].to_pylist() if marked else []
                 yield Rows(table.select(table.column_names[:-1]) if marked else table, marks)
+            cursor.execute("CLOSE source_rows")
 
     def _all(self, sql: str, parameters: Sequence[Any]) -> pa.Table:
         with self._connection.cursor() as cursor:
@@ -376,18 +382,25 @@ def _address(settings: Settings) -> tuple[str, str]:
                 "postgresql://."
             )
         return database, ""
-    parts = urlsplit(database)
-    user, _, address = parts.netloc.rpartition("@")
-    user, _, password = user.partition(":")
-    if (password or "password=" in parts.query) and not settings.url_variable:
+    named = settings.url_variable or "source.database in params.yaml"
+    shape = SERVER_URL.fullmatch(database)
+    if not shape or "password" in (shape["options"] or ""):
+        # not shown: what looks like a part of the address may be part of a password
+        raise ProjectError(
+            f"The URL in {named} can't be read. Write postgresql://USER@HOST:5432/DATABASE, with "
+            "special characters percent-encoded and no password among the options after '?'."
+        )
+    password = unquote(shape["password"] or "")
+    if password and not settings.url_variable:
         raise ProjectError(
             "params.yaml: source.database holds a password. Remove it there, change it, and set "
             "source.password_variable to the name of an environment variable that holds the new one."
         )
     if settings.password_variable:
         password = _variable(settings.password_variable, "password_variable")
-    else:
-        password = unquote(password)
+    parts = urlsplit(database)
+    user = shape["user"] or ""
+    address = parts.netloc.rpartition("@")[2]
     plain = parts._replace(netloc=f"{user}@{address}" if user else address)
     return urlunsplit(plain), password
 

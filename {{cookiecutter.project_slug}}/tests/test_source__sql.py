@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -194,7 +195,7 @@ def sqlite_failures(tmp_path: Path, file: Path) -> Iterator[tuple[Settings, str]
     yield Settings(database="none.db", table="t"), "none.db was not found"
     yield Settings(database=str(tmp_path / "no.db"), table="t"), "Point source.database"
     yield Settings(database=database, table="absent"), "no such table: absent"
-    yield Settings(database=database, query="SELEC"), "Correct source.query"
+    yield Settings(database=database, query="SELECT FROM"), "Correct source.query"
     yield Settings(database=database, query="SELECT 1 AS id"), r"lacks the column\(s\) name"
     yield Settings(database=database, table="t", watermark="w"), "lacks the column w"
     yield Settings(database=database, table="binary"), "binary values"
@@ -215,7 +216,7 @@ def test_what_goes_wrong_with_a_file_is_one_clear_error(tmp_path: Path, file: Pa
 def test_too_many_rows_of_one_value_are_refused(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data_prep.source.MAXIMUM_TIES", 3)
+    monkeypatch.setattr("data_prep.source.MAXIMUM_TIES", 2)
     with pytest.raises(ProjectError, match="Choose a finer column"):
         read(Settings(database=str(file), table="t", watermark="tick"))
 
@@ -387,6 +388,8 @@ def test_a_server_that_is_killed_is_an_error_and_the_next_run_completes(numbers:
         list(reading)
     with pytest.raises(ProjectError, match="could not be read"):
         read(settings)
+    while (numbers.folder / "postmaster.pid").exists():
+        time.sleep(0.05)
     numbers.handle.start()
     rest = read(settings, position=first.position)
     assert values([first, *rest], "id") == [f"k{n}" for n in range(1, 11)]
@@ -411,13 +414,15 @@ def server_failures(server: Server) -> Iterator[tuple[Settings, str]]:
         "Ask for the right to read it",
     )
     yield Settings(database=server.url, table="absent"), "Correct source.table"
-    yield Settings(database=server.url, query="SELEC"), "Correct source.query"
+    yield Settings(database=server.url, query="SELECT FROM"), "Correct source.query"
     yield Settings(database=server.url, query="SELECT 1 AS id"), r"lacks the column\(s\) name"
     yield Settings(database=server.url, table="bytes"), "binary values"
     yield Settings(database=server.url, table="t", password_variable="UNSET"), "UNSET.*not set"  # noqa: S106
     yield Settings(url_variable="UNSET", table="t"), "UNSET.*not set"
-    yield Settings(database=f"postgresql://u:{SECRET}@h/db", table="t"), "holds a password"
-    yield Settings(database=f"postgresql://h/db?password={SECRET}", table="t"), "holds a password"
+    yield Settings(database=f"postgresql://u:{SECRET}@h/db", table="t"), "can't be read"
+    yield Settings(database="postgresql://u:s3cret@h/db", table="t"), "holds a password"
+    yield Settings(url_variable="RAW_URL", table="t"), "The URL in RAW_URL can't be read"
+    yield Settings(database=f"postgresql://h/db?password={SECRET}", table="t"), "can't be read"
 
 
 def test_no_failure_shows_a_credential(
@@ -429,6 +434,7 @@ def test_no_failure_shows_a_credential(
     monkeypatch.setenv("DATABASE_PASSWORD", SECRET)
     monkeypatch.setenv("WRONG", SECRET + "x")
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:s3cret%2Fof@127.0.0.1:1/db")
+    monkeypatch.setenv("RAW_URL", f"postgresql://user:{SECRET}@127.0.0.1:1/db")
     shown = ""
     for settings, message in server_failures(numbers):
         with pytest.raises(ProjectError, match=message) as caught:

@@ -47,6 +47,7 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "root_mean_squared_error",
         "residual",
     ],
+    ("data_source", "sql"): [r"\bsql\b", "sqlite", "postgres", "adbc", "database"],
     ("serving", "api"): [
         "fastapi",
         "uvicorn",

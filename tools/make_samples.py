@@ -10,14 +10,16 @@ In the newest fifth of the time range one weakly predictive column of each table
 distribution, so that monitoring has something true to report. Nothing else drifts, and the target
 given the row never does.
 
-``python tools/make_samples.py`` writes both files into the template, ``--check`` compares instead.
+``python tools/make_samples.py`` writes both, as CSV and as SQLite files, into the template, ``--check`` compares instead.
 The result depends only on the seed as long as NumPy keeps its random streams; a test notices when
 it doesn't.
 """
 
 import argparse
+import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -538,15 +540,52 @@ def csv_bytes(sample: Sample) -> bytes:
     return text.encode()
 
 
+# Written into each database in place of the version of the library that made it.
+SQLITE_VERSION = 3_040_000
+SQLITE_VERSION_BYTES = slice(96, 100)
+
+
+def database_bytes(sample: Sample, table: str) -> bytes:
+    """Return the raw table as the bytes of an SQLite file.
+
+    Values are what the table's CSV file holds. A column in which most look like numbers has the
+    affinity NUMERIC, so it holds numbers, and texts where they don't: as in many a real database,
+    types are mixed. The rows are numbered by ``row_id``.
+    """
+    raw = sample.raw
+    columns = ["row_id INTEGER PRIMARY KEY"]
+    for name, values in raw.items():
+        numeric = pd.to_numeric(values, errors="coerce").notna().mean() > 0.5  # noqa: PLR2004
+        columns.append(f"{name} {'NUMERIC' if numeric else 'TEXT'}")
+    places = ", ".join("?" * (1 + len(raw.columns)))
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
+        connection.executemany(
+            f"INSERT INTO {table} VALUES ({places})",  # noqa: S608 - names are our own
+            raw.itertuples(name=None),
+        )
+        connection.commit()
+        content = bytearray(connection.serialize())
+    content[SQLITE_VERSION_BYTES] = SQLITE_VERSION.to_bytes(4, "big")
+    return bytes(content)
+
+
+def files() -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file."""
+    for name, make in SAMPLES.items():
+        sample, table = make(), Path(name).stem
+        yield name, csv_bytes(sample)
+        yield f"{table}.db", database_bytes(sample, table)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files of both tables, or with ``--check`` tell whether they are up to date."""
     parser = argparse.ArgumentParser(description="Make the tables that the template bundles.")
     parser.add_argument("--check", action="store_true", help="only compare, exit 1 if they differ")
     check = parser.parse_args(arguments).check
     status = 0
-    for name, make in SAMPLES.items():
+    for name, content in files():
         path = TARGET_FOLDER / name
-        content = csv_bytes(make())
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)

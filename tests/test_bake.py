@@ -25,6 +25,7 @@ MODULES = {
     "scikit_learn": {"sklearn"},
     "grpcio_tools": {"grpc_tools"},
     "protobuf": {"google"},
+    "adbc_driver_postgresql": {"adbc_driver_postgresql"},
     "prometheus_client": {"prometheus_client"},
     "pre_commit": set[str](),
 }
@@ -49,6 +50,7 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "root_mean_squared_error",
         "residual",
     ],
+    ("data_source", "sql"): [r"\bsql\b", "sqlite", "postgres", "adbc"],
     ("serving", "api"): [
         "fastapi",
         "uvicorn",

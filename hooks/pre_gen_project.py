@@ -19,6 +19,7 @@ CHOICES = {
     "task": ["classification", "regression"],
     "objective": ["typical_error", "large_errors", "ranking", "business_value"],
     "label_source": ["natural", "hand", "programmatic"],
+    "engine": ["pandas", "polars", "duckdb"],
     "serving": ["batch", "api"],
     "ci": ["github", "gitlab", "none"],
     "python_version": ["3.11", "3.12", "3.13"],
@@ -50,6 +51,7 @@ FOLDERS = {
 # depend on it.
 DEPENDENCIES = {
     "altair",
+    "duckdb",
     "dvc",
     "httptools",
     "httpx2",

@@ -186,10 +186,16 @@ def usable(frame: FrameT, contract: Contract) -> FrameT:
 
 
 def deduplicate(frame: FrameT, contract: Contract) -> FrameT:
-    """Keep one row per identifier, the newest by timestamp, ordered by identifier."""
-    keys = contract.identifiers
-    order = [column.name for column in contract.with_role("timestamp")] or keys
-    return frame.unique(subset=keys, keep="last", order_by=order).sort(keys)
+    """Keep one row per identifier: the newest by timestamp, and of equally new ones the largest.
+
+    The largest is found by comparing column after column, a missing value being the smallest, so
+    the result depends neither on the order of the rows nor on the engine.
+    """
+    keys: list[str] = contract.identifiers
+    names = frame.collect_schema().names()
+    order: list[str] = [column.name for column in contract.with_role("timestamp")]
+    order += [name for name in names if name not in {*keys, *order}]
+    return frame.unique(subset=keys, keep="last", order_by=order)
 
 
 def clean(frame: FrameT, contract: Contract, missing_markers: Sequence[str]) -> FrameT:
@@ -201,7 +207,7 @@ def clean(frame: FrameT, contract: Contract, missing_markers: Sequence[str]) -> 
         missing_markers: lower-case texts that stand for a missing value.
 
     Returns:
-        One row per identifier with the columns of the contract, ordered by identifier.
+        One row per identifier with the columns of the contract, in no particular order.
     """
     standardised = standardise(frame, contract.columns, missing_markers)
     return deduplicate(usable(standardised, contract), contract)

@@ -5,12 +5,17 @@ Usage: ``python -m data_prep.pipeline STEP``, where STEP is one of the names in 
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import narwhals as nw
 
 from data_prep.cleaning import clean, standardise, usable
+from data_prep.engine import Engine
 from data_prep.feature_engineering import engineer
 from data_prep.retrieval import retrieve
-from data_prep.storage import Frame, read_parquet, write_parquet
+from data_prep.storage import read_parquet, write_parquet
 from data_prep.transformation import transform
 from data_prep.validation import validate
 from utils.config import Contract, ProjectError, load_contract, load_params, recipe
@@ -21,28 +26,43 @@ from utils.paths import CLEAN, FEATURES, RAW, REPORTS, RETRIEVAL, TRANSFORMED
 log = logging.getLogger(__name__)
 
 
-def missing_counts(frame: Frame) -> dict[str, int]:
-    """Return the number of missing values per column."""
-    return {name: int(frame[name].is_null().sum()) for name in frame.columns}
+class Counts(NamedTuple):
+    """The number of rows of a table, and of missing values per column."""
+
+    rows: int
+    missing: dict[str, int]
+
+
+def counts(engine: Engine, frame: nw.LazyFrame[Any], names: Sequence[str]) -> Counts:
+    """Count the rows and the missing values of the named columns in one pass."""
+    absent = [nw.col(name).is_null().cast(nw.Int64).sum().alias(name) for name in names]
+    rows, *missing = engine.collect(frame.select(nw.len().alias("rows of the table"), *absent))
+    return Counts(
+        rows[0].as_py(), {name: n[0].as_py() for name, n in zip(names, missing, strict=True)}
+    )
 
 
 def cleaning_report(
-    raw: Frame, cleaned: Frame, contract: Contract, markers: tuple[str, ...]
+    engine: Engine,
+    raw: nw.LazyFrame[Any],
+    cleaned: nw.LazyFrame[Any],
+    contract: Contract,
+    markers: tuple[str, ...],
 ) -> dict[str, object]:
     """Count what cleaning did: rows dropped and why, values per column that became missing."""
+    names = [column.name for column in contract.columns]
     standardised = standardise(raw, contract.columns, markers)
-    kept = usable(standardised, contract)
-    before, after = missing_counts(raw), missing_counts(standardised)
+    before, after, kept = (counts(engine, frame, names) for frame in (raw, standardised, cleaned))
+    usable_rows = counts(engine, usable(standardised, contract), []).rows
     return {
-        "rows_read": raw.shape[0],
-        "rows_unusable": raw.shape[0] - kept.shape[0],
-        "rows_duplicate": kept.shape[0] - cleaned.shape[0],
-        "rows_kept": cleaned.shape[0],
-        "values_set_to_missing": {name: after[name] - before[name] for name in after},
-        "missing_share": {
-            name: count / max(cleaned.shape[0], 1)
-            for name, count in missing_counts(cleaned).items()
+        "rows_read": before.rows,
+        "rows_unusable": before.rows - usable_rows,
+        "rows_duplicate": usable_rows - kept.rows,
+        "rows_kept": kept.rows,
+        "values_set_to_missing": {
+            name: after.missing[name] - before.missing[name] for name in names
         },
+        "missing_share": {name: n / max(kept.rows, 1) for name, n in kept.missing.items()},
     }
 
 
@@ -58,16 +78,18 @@ def retrieve_step() -> None:
 def clean_step() -> None:
     """Standardised, unique rows into ``data/clean.parquet``."""
     params, contract = load_params(), load_contract()
-    raw = read_parquet(RAW)
-    cleaned = clean(raw, contract, params.data.missing_markers)
-    if cleaned.is_empty():
-        raise ProjectError(
-            "No row is left after cleaning: every row lacks an identifier, a timestamp or the "
-            "target. Compare the types and missing markers in schema.yaml and params.yaml with "
-            f"{params.data.source}."
-        )
-    write_parquet(cleaned, CLEAN)
-    report = cleaning_report(raw, cleaned, contract, params.data.missing_markers)
+    markers = params.data.missing_markers
+    with Engine(params.engine) as engine:
+        raw = engine.scan(RAW)
+        rows = engine.write(clean(raw, contract, markers), CLEAN, contract.identifiers)
+        if not rows:
+            CLEAN.unlink()
+            raise ProjectError(
+                "No row is left after cleaning: every row lacks an identifier, a timestamp or the "
+                "target. Compare the types and missing markers in schema.yaml and params.yaml "
+                f"with {params.data.source}."
+            )
+        report = cleaning_report(engine, raw, engine.scan(CLEAN), contract, markers)
     write_json(REPORTS / "cleaning.json", report)
     log.info("cleaned", extra={key: report[key] for key in ("rows_read", "rows_kept")})
 
@@ -86,14 +108,19 @@ def validate_step() -> None:
 
 def transform_step() -> None:
     """Single-column derivations into ``data/transformed.parquet``."""
-    write_parquet(transform(read_parquet(CLEAN), load_params().transformation), TRANSFORMED)
+    params, contract = load_params(), load_contract()
+    with Engine(params.engine) as engine:
+        frame = transform(engine.scan(CLEAN), params.transformation)
+        engine.write(frame, TRANSFORMED, contract.identifiers)
 
 
 def features_step() -> None:
     """Model inputs and target into ``data/features.parquet``."""
-    frame = engineer(read_parquet(TRANSFORMED), recipe(load_params(), load_contract()))
-    write_parquet(frame, FEATURES)
-    log.info("features ready", extra={"rows": frame.shape[0], "columns": frame.shape[1]})
+    params, contract = load_params(), load_contract()
+    with Engine(params.engine) as engine:
+        frame = engineer(engine.scan(TRANSFORMED), recipe(params, contract))
+        rows = engine.write(frame, FEATURES, contract.identifiers)
+    log.info("features ready", extra={"rows": rows})
 
 
 STEPS = {

@@ -1,7 +1,11 @@
-"""Storage: the one place that opens a dataframe engine and touches table files."""
+"""Storage: the one place that touches table files, whatever computed the tables.
+
+Every engine writes through ``write_tables``, so equal tables give equal bytes on all of them.
+"""
 
 import csv
 import gzip
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +22,61 @@ Frame = nw.DataFrame[Any]
 ROW_GROUP_ROWS = 100_000
 
 
-def read_parquet(path: Path) -> Frame:
-    """Read a Parquet table.
+def plain_type(dtype: pa.DataType) -> pa.DataType:
+    """Return the type that stands for ``dtype`` in files: engines differ in width and layout."""
+    if pa.types.is_integer(dtype) or (pa.types.is_decimal(dtype) and dtype.scale == 0):
+        return pa.int64()
+    if pa.types.is_floating(dtype):
+        return pa.float64()
+    if pa.types.is_timestamp(dtype):
+        return pa.timestamp("us")
+    if pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
+        return pa.string()
+    return dtype
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the schema that stands for ``schema`` in files, without metadata of an engine."""
+    return pa.schema([(field.name, plain_type(field.type)) for field in schema])
+
+
+def conform(table: pa.Table) -> pa.Table:
+    """Return a table with the types that files have."""
+    return table.cast(plain_schema(table.schema))
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """Return a Parquet file, or the parts of a folder in their order.
+
+    Raises:
+        ProjectError: there is no such file, or the folder has no parts.
+    """
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path] * path.is_file()
+    if not files:
+        raise ProjectError(f"{path} was not found. `make run` writes it.")
+    return files
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet file, or all parts of a folder one after the other.
 
     Raises:
         ProjectError: the file is missing or is not Parquet.
     """
     try:
-        native = pd.read_parquet(path, dtype_backend="pyarrow")
-    except FileNotFoundError as error:
-        raise ProjectError(f"{path} was not found. `make run` writes it.") from error
+        tables = [pq.read_table(file, partitioning=None) for file in parquet_files(path)]
+        return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowInvalid as error:
         raise ProjectError(f"{path} is not a readable Parquet file: {error}.") from error
+
+
+def read_parquet(path: Path) -> Frame:
+    """Read a Parquet table into pandas, where training needs it.
+
+    Raises:
+        ProjectError: the file is missing or is not Parquet.
+    """
+    native = read_table(path).to_pandas(types_mapper=pd.ArrowDtype)
     return nw.from_native(native, eager_only=True)
 
 
@@ -67,14 +114,48 @@ def _header(path: Path) -> list[str]:
         return next(csv.reader(stream), [])
 
 
+def _in_row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Cut a stream of tables anew, into pieces of ``ROW_GROUP_ROWS`` and a rest."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table)
+        rows += table.num_rows
+        if rows >= ROW_GROUP_ROWS:
+            joined = pa.concat_tables(waiting)
+            whole = rows - rows % ROW_GROUP_ROWS
+            for start in range(0, whole, ROW_GROUP_ROWS):
+                yield joined.slice(start, ROW_GROUP_ROWS)
+            waiting, rows = [joined.slice(whole)], rows - whole
+    if rows:
+        yield pa.concat_tables(waiting)
+
+
+def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> int:
+    """Write tables one after the other into one Parquet file, atomically, in bounded memory.
+
+    Args:
+        tables: parts of the whole in their order; how it is cut does not show in the file.
+        schema: names and types of all of them, as an engine has them.
+        path: the file to replace.
+
+    Returns:
+        The number of rows.
+    """
+    plain = plain_schema(schema)
+    rows = 0
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, plain, compression="zstd") as writer,
+    ):
+        for group in _in_row_groups(table.cast(plain) for table in tables):
+            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+            rows += group.num_rows
+    return rows
+
+
 def write_parquet(frame: Frame, path: Path) -> None:
     """Write a table atomically; equal tables give equal bytes."""
-    with atomic_path(path) as temporary:
-        # pandas would add its row labels, which depend on the steps before, as one more column
-        table = frame.to_arrow().select(frame.columns).replace_schema_metadata(None)
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            row_group_size=ROW_GROUP_ROWS,
-        )
+    # pandas would add its row labels, which depend on the steps before, as one more column
+    table = frame.to_arrow().select(frame.columns)
+    write_tables([table], table.schema, path)

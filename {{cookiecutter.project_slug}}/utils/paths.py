@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-RAW = Path("data/raw.parquet")
+RAW = Path("data/raw")
 CLEAN = Path("data/clean.parquet")
 TRANSFORMED = Path("data/transformed.parquet")
 FEATURES = Path("data/features.parquet")

@@ -1,0 +1,325 @@
+"""The Kafka source against librdkafka's own cluster: resuming, kills, dead letters, errors."""
+
+import multiprocessing
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from confluent_kafka import Producer
+
+from data_prep import dead_letters, raw_store, source
+from data_prep.formats import encode
+from data_prep.raw_store import Position
+from data_prep.sample_source import cluster
+from utils.config import Column, Contract, ProjectError
+
+TOPIC = "orders"
+RAW = Path("data/raw")
+KILLS = 8
+CONTRACT = Contract(
+    table="orders",
+    description="One row per order.",
+    provenance="Made for the tests.",
+    columns=(
+        Column("order_id", "identifier", "string", "Order number."),
+        Column("price", "numeric", "float", "Price.", nullable=True),
+        Column("returned", "target", "integer", "1 if returned.", allowed=(0, 1)),
+    ),
+)
+
+
+class Queue:
+    """A running cluster: sends orders by number and says how to read them."""
+
+    def __init__(self, producer: Producer, servers: str) -> None:
+        self.producer = producer
+        self.servers = servers
+
+    def settings(self, **changes: object) -> source.Settings:
+        """Return settings for this cluster."""
+        return source.Settings(
+            **{  # type: ignore[arg-type]
+                "bootstrap_servers": self.servers,
+                "topic": TOPIC,
+                "timeout_seconds": 5.0,
+                **changes,
+            }
+        )
+
+    def send(self, values: Sequence[bytes | None], partition: int | None = None) -> None:
+        """Send values as they are, to one partition or spread over three."""
+        for number, value in enumerate(values):
+            place = number % 3 if partition is None else partition
+            self.producer.produce(TOPIC, value, partition=place)
+        assert self.producer.flush(10) == 0
+
+    def send_orders(self, numbers: range, partition: int | None = None) -> None:
+        """Send one order per number."""
+        self.send(orders(numbers), partition)
+
+
+def orders(numbers: range) -> list[bytes]:
+    """Return one message per order."""
+    table = pa.table(
+        {
+            "order_id": [f"o-{number:06d}" for number in numbers],
+            "price": [number / 4 for number in numbers],
+            "returned": [number % 2 for number in numbers],
+        }
+    )
+    return encode(table, CONTRACT)
+
+
+def identifiers(numbers: range) -> list[str]:
+    return [f"o-{number:06d}" for number in numbers]
+
+
+def land(settings: source.Settings) -> int:
+    """Add what is new to the raw store, as retrieval does; returns the number of rows."""
+    found = source.batches(settings, CONTRACT, raw_store.position(RAW))
+    return sum(raw_store.append(RAW, batch, CONTRACT, "test") for batch in found)
+
+
+def landed() -> list[str]:
+    """Return the identifiers in the raw store, sorted."""
+    parts = sorted(RAW.glob("*.parquet"))
+    return sorted(
+        value
+        for part in parts
+        for value in pq.read_table(part, columns=["order_id"])["order_id"].to_pylist()
+    )
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    """A cluster of its own for each test, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    with cluster() as (producer, servers):
+        yield Queue(producer, servers)
+
+
+def test_reads_every_partition_once_and_goes_on_from_there(queue: Queue) -> None:
+    queue.send_orders(range(1000))
+    assert land(queue.settings(batch_rows=150)) == 1000
+    assert land(queue.settings()) == 0
+    queue.send_orders(range(1000, 1010))
+    assert land(queue.settings()) == 10
+    assert landed() == identifiers(range(1010))
+
+
+def test_a_batch_is_limited_in_rows_and_its_position_counts_every_partition(queue: Queue) -> None:
+    queue.send_orders(range(100))
+    batches = list(source.batches(queue.settings(batch_rows=40), CONTRACT, None))
+    assert [batch.records.num_rows for batch in batches] == [40, 40, 20]
+    assert batches[-1].position["offsets"] == {"0": 34, "1": 33, "2": 33, "3": 0}
+    assert sum(batches[0].position["offsets"].values()) == 40
+
+
+def test_reads_only_what_was_there_at_the_start(queue: Queue) -> None:
+    queue.send_orders(range(20))
+    reading = source.batches(queue.settings(batch_rows=10), CONTRACT, None)
+    first = next(reading)
+    queue.send_orders(range(20, 50))
+    assert first.records.num_rows + sum(batch.records.num_rows for batch in reading) == 20
+
+
+def test_a_partition_that_is_new_is_read_from_its_start(queue: Queue) -> None:
+    queue.send_orders(range(10), partition=0)
+    before = land_position(queue)
+    del before["offsets"]["3"]
+    queue.send_orders(range(10, 15), partition=3)
+    (batch,) = source.batches(queue.settings(), CONTRACT, before)
+    assert batch.records.num_rows == 5
+
+
+def land_position(queue: Queue) -> Position:
+    """Land what there is and return the position."""
+    land(queue.settings())
+    position = raw_store.position(RAW)
+    assert position is not None
+    return position
+
+
+def test_killed_at_any_moment_it_neither_loses_nor_repeats_a_row(queue: Queue) -> None:
+    queue.send_orders(range(6000))
+    spoilt = [b"\xff\xfe spoilt" for _ in range(12)]
+    queue.send(spoilt)
+    settings = queue.settings(batch_rows=100, tolerated_undecodable_share=0.2)
+    # A server that has imported everything forks each reader, so that a kill costs milliseconds.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    moments = random.Random(20261124)  # noqa: S311
+    killed = 0
+    for _ in range(KILLS):
+        before = len(list(RAW.glob("*.parquet")))
+        reader = context.Process(target=land, args=(settings,))
+        reader.start()
+        deadline = time.monotonic() + 10
+        while len(list(RAW.glob("*.parquet"))) == before and reader.is_alive():
+            assert time.monotonic() < deadline, "the reader landed nothing"
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0, 0.02))
+        reader.kill()
+        reader.join()
+        killed += reader.exitcode == -9
+    assert killed >= KILLS // 2
+    assert 0 < len(landed()) < 6000
+    land(settings)
+    assert landed() == identifiers(range(6000))
+    letters = dead_letters.read(TOPIC)
+    assert len(letters) == len({(letter.partition, letter.offset) for letter in letters}) == 12
+
+
+def test_what_is_no_record_is_set_aside_with_place_and_reason(queue: Queue) -> None:
+    queue.send([*orders(range(30)), None, b"\xff\xfe\x00 no record", *orders(range(30, 60))], 2)
+    assert land(queue.settings()) == 60
+    tombstone, spoilt = dead_letters.read(TOPIC)
+    assert (tombstone.partition, tombstone.offset, tombstone.value) == (2, 30, None)
+    assert "deleted" in tombstone.reason
+    assert (spoilt.partition, spoilt.offset) == (2, 31)
+    assert spoilt.value == "//4AIG5vIHJlY29yZA=="
+    assert spoilt.reason
+    assert land(queue.settings()) == 0
+    assert len(dead_letters.read(TOPIC)) == 2
+
+
+def test_messages_at_the_end_that_are_no_records_are_set_aside_once(queue: Queue) -> None:
+    queue.send([*orders(range(5)), b"\xff\xfe\x00"], 0)
+    land(queue.settings())
+    queue.send([b"\xff\xfe\x01"], 0)
+    assert land(queue.settings()) == 0
+    assert land(queue.settings()) == 0
+    assert [letter.offset for letter in dead_letters.read(TOPIC)] == [5, 6]
+
+
+def test_more_undecodable_messages_than_tolerated_end_the_run(queue: Queue) -> None:
+    queue.send([*orders(range(50)), b"\xff\xfe\x00", b"\xff\xfe\x01"])
+    with pytest.raises(ProjectError, match=r"2 of 52 messages .* can't be decoded.*dead_letters"):
+        land(queue.settings())
+    assert len(dead_letters.read(TOPIC)) == 2
+    assert land(queue.settings(tolerated_undecodable_share=0.02)) == 50
+    assert len(dead_letters.read(TOPIC)) == 2
+
+
+def test_a_letter_cut_off_by_a_kill_is_written_again(queue: Queue) -> None:
+    queue.send([*orders(range(5)), b"\xff\xfe\x00"], 0)
+    dead_letters.DEAD_LETTERS.mkdir(parents=True)
+    (dead_letters.DEAD_LETTERS / f"{TOPIC}.jsonl").write_bytes(b'{"topic":"orders","part')
+    land(queue.settings())
+    assert [letter.offset for letter in dead_letters.read(TOPIC)] == [5]
+
+
+def test_a_header_before_each_record_is_skipped(queue: Queue) -> None:
+    queue.send([b"\x00\x00\x00\x00\x07" + order for order in orders(range(9))])
+    assert land(queue.settings(skip_bytes=5)) == 9
+
+
+def test_messages_deleted_before_they_were_read_stop_the_run_or_are_passed_over() -> None:
+    held = {0: source.Partition(low=50, high=90)}
+    settings = source.Settings("broker:9092", TOPIC)
+    with pytest.raises(ProjectError, match=r"deleted the messages 20 to 49 of partition 0"):
+        source.start_offsets(settings, held, {"0": 20})
+    accepting = source.Settings("broker:9092", TOPIC, lost_messages="accept")
+    assert source.start_offsets(accepting, held, {"0": 20}) == {0: 50}
+
+
+@pytest.mark.parametrize("reached", [{"0": 91}, {"1": 0}])
+def test_a_topic_made_anew_is_noticed(reached: dict[str, int]) -> None:
+    held = {0: source.Partition(low=0, high=90)}
+    with pytest.raises(ProjectError, match=r"made anew .* Move data/raw"):
+        source.start_offsets(source.Settings("broker:9092", TOPIC), held, reached)
+
+
+def test_offsets_that_vanish_while_reading_are_an_error(queue: Queue) -> None:
+    queue.send_orders(range(9))
+    with source.connect(queue.settings()) as kafka:
+        kafka.partitions()
+        with pytest.raises(ProjectError, match="deleted messages while they were being read"):
+            list(kafka.messages({0: 1000}, {0: 2000}))
+
+
+def test_another_topic_needs_an_empty_raw_store_but_the_sample_gives_way(queue: Queue) -> None:
+    queue.send_orders(range(9))
+    position = land_position(queue)
+    other = {**position, "topic": "parcels"}
+    with pytest.raises(ProjectError, match="holds records of the topic parcels"):
+        list(source.batches(queue.settings(), CONTRACT, other))
+    (batch,) = source.batches(queue.settings(), CONTRACT, {**other, "cluster": "sample"})
+    assert batch.restart
+    assert batch.records.num_rows == 9
+
+
+def test_an_unreachable_broker_is_an_error_within_the_timeout() -> None:
+    settings = source.Settings("127.0.0.1:1", TOPIC, timeout_seconds=0.5)
+    started = time.monotonic()
+    with pytest.raises(ProjectError, match=r"did not answer within 0.5 seconds .*127.0.0.1:1"):
+        list(source.batches(settings, CONTRACT, None))
+    assert time.monotonic() - started < 5
+
+
+def test_an_unknown_topic_is_an_error(queue: Queue) -> None:
+    queue.send_orders(range(1))
+    with pytest.raises(ProjectError, match=r"Kafka topic nothing at .* does not exist"):
+        list(source.batches(queue.settings(topic="nothing"), CONTRACT, None))
+
+
+def test_an_empty_topic_is_an_error_only_for_the_first_run(queue: Queue) -> None:
+    queue.send_orders(range(1))
+    position = land_position(queue)
+    with source.connect(queue.settings()) as kafka:
+        _, held = kafka.partitions()
+    assert held[3] == source.Partition(0, 0)
+    assert list(source.batches(queue.settings(), CONTRACT, position)) == []
+    queue.producer.list_topics("empty", timeout=5)
+    with pytest.raises(ProjectError, match="Kafka topic empty at .* holds no messages"):
+        list(source.batches(queue.settings(topic="empty"), CONTRACT, None))
+
+
+@pytest.mark.parametrize("kind", ["TOPIC_AUTHORIZATION_FAILED", "SASL_AUTHENTICATION_FAILED"])
+def test_a_refused_login_names_the_variables_and_no_secret(
+    kind: str, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_USERNAME", "reader")
+    monkeypatch.setenv("KAFKA_PASSWORD", "s3cret-w0rd")
+    with source.connect(queue.settings()) as kafka:
+        error = source.KafkaError(getattr(source.KafkaError, kind))
+        text = str(kafka.problem(error))
+    assert "KAFKA_PASSWORD" in text
+    assert "s3cret-w0rd" not in text
+
+
+def test_a_login_comes_from_the_environment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = source.Settings("broker:9092", TOPIC, security="sasl_ssl", ca_file="ca.pem")
+    monkeypatch.delenv("KAFKA_USERNAME", raising=False)
+    with pytest.raises(ProjectError, match="KAFKA_USERNAME is not set"):
+        source.client_settings(settings, "broker:9092")
+    monkeypatch.setenv("KAFKA_USERNAME", "reader")
+    monkeypatch.setenv("KAFKA_PASSWORD", "s3cret-w0rd")
+    chosen = source.client_settings(settings, "broker:9092")
+    assert (chosen["sasl.username"], chosen["sasl.password"]) == ("reader", "s3cret-w0rd")
+    assert chosen["ssl.ca.location"] == "ca.pem"
+    assert "s3cret-w0rd" not in source.describe(settings) + repr(settings)
+    with pytest.raises(ProjectError, match="refuses the settings") as caught:
+        source.Kafka(settings, "broker:9092")
+    assert "s3cret-w0rd" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_rows": 0},
+        {"batch_seconds": 0},
+        {"timeout_seconds": -1},
+        {"tolerated_undecodable_share": 2},
+        {"skip_bytes": -1},
+    ],
+)
+def test_limits_that_read_nothing_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        source.Settings("broker:9092", TOPIC, **wrong)  # type: ignore[arg-type]

@@ -80,7 +80,15 @@ class Partition(NamedTuple):
 
 
 def describe(settings: Settings) -> str:
-    """Say where the records come from; no credential is part of it."""
+    """Say where the records come from.
+
+    No address is part of it, so that a broker more or less makes no other source.
+    """
+    sample = " (bundled sample)" if settings.bootstrap_servers == SAMPLE else ""
+    return f"Kafka topic {settings.topic}{sample}"
+
+
+def _place(settings: Settings) -> str:
     return f"Kafka topic {settings.topic} at {settings.bootstrap_servers}"
 
 
@@ -136,7 +144,7 @@ class Kafka:
 
     def problem(self, error: KafkaError | None) -> ProjectError:
         """Turn what the client reported into one sentence with what to do."""
-        place = describe(self.settings)
+        place = _place(self.settings)
         denied = next((e for e in (error, *self.reported) if e and e.code() in DENIED), None)
         if denied:
             return ProjectError(
@@ -256,7 +264,7 @@ def start_offsets(
     Raises:
         ProjectError: the topic was made anew, or lost messages that were not read yet.
     """
-    place = describe(settings)
+    place = _place(settings)
     anew = (
         f"{place} was deleted and made anew since the last run: {{}}. Move data/raw and "
         "data/dead_letters elsewhere, so that the records are read from the start."
@@ -286,20 +294,25 @@ def start_offsets(
     return offsets
 
 
-def _readable(values: Sequence[bytes], contract: Contract) -> str:
-    """Say why ``values`` are not one record each; empty when they are."""
+def _attempt(values: Sequence[bytes], contract: Contract) -> tuple[pa.Table, str]:
+    """Decode values, or say why they are not one record each."""
+    nothing = pa.table({})
+    if not values:
+        return nothing, ""
     try:
-        rows = decode(values, contract).num_rows
+        records = decode(values, contract)
     except ProjectError as error:
-        return str(error)
-    return "" if rows == len(values) else f"{len(values)} message(s) hold {rows} records"
+        return nothing, str(error)
+    if records.num_rows != len(values):
+        return nothing, f"{len(values)} message(s) hold {records.num_rows} records"
+    return records, ""
 
 
 def _undecodable(
     messages: Sequence[Message], values: Sequence[bytes], contract: Contract
 ) -> Iterator[tuple[Message, str]]:
     """Find the messages that can't be decoded by halving, since most can."""
-    reason = _readable(values, contract)
+    reason = _attempt(values, contract)[1]
     if not reason:
         return
     if len(messages) == 1:
@@ -312,11 +325,11 @@ def _undecodable(
 
 def sort_out(
     messages: Sequence[Message], contract: Contract, skip_bytes: int
-) -> tuple[pa.Table | None, list[DeadLetter], int]:
-    """Decode messages into one table.
+) -> tuple[pa.Table, list[DeadLetter], int]:
+    """Decode messages into one table and set aside those that are no record.
 
-    A message without a value (Kafka's mark that its key was deleted) is a dead letter as well,
-    but none that counts as undecodable.
+    A message without a value (Kafka's mark that its key was deleted) is set aside as well, but
+    does not count as undecodable.
 
     Args:
         messages: of any partitions.
@@ -324,45 +337,47 @@ def sort_out(
         skip_bytes: length of a header before each record, such as that of a schema registry.
 
     Returns:
-        The records (None if there are none), the dead letters, the number of undecodable messages.
+        The records, the dead letters, and how many of these can't be decoded.
+
+    Raises:
+        ProjectError: messages that can be decoded one by one don't make one table.
     """
-    empty = [message for message in messages if message.value() is None]
     full = [message for message in messages if message.value() is not None]
-    letters = [DeadLetter.of(message, "no value: the key was deleted") for message in empty]
     values = [bytes(message.value() or b"")[skip_bytes:] for message in full]
-    table = None
-    try:
-        table = decode(values, contract) if values else None
-    except ProjectError:
-        log.debug("a micro-batch holds messages that can't be decoded")
-    if table is not None and table.num_rows == len(values):
-        return table, letters, 0
+    letters = [
+        DeadLetter.of(message, "It has no value: its key was deleted.")
+        for message in messages
+        if message.value() is None
+    ]
+    records, reason = _attempt(values, contract)
+    if not reason:
+        return records, letters, 0
     failed = list(_undecodable(full, values, contract))
-    letters += [DeadLetter.of(message, reason) for message, reason in failed]
     places = {(message.partition(), message.offset()) for message, _ in failed}
     kept = [
         value
         for message, value in zip(full, values, strict=True)
         if (message.partition(), message.offset()) not in places
     ]
-    return (decode(kept, contract) if kept else None), letters, len(failed)
+    records, reason = _attempt(kept, contract)
+    if reason:
+        raise ProjectError(reason)
+    letters += [DeadLetter.of(message, reason) for message, reason in failed]
+    return records, letters, len(failed)
 
 
-def begin(settings: Settings, cluster: str, position: Position | None) -> Position | None:
-    """Return the position to go on from; None when the records of the sample give way to others.
+def check_cluster(settings: Settings, cluster: str, position: Position | None) -> None:
+    """Check that the position belongs to this cluster: another one has other offsets.
 
     Raises:
-        ProjectError: the records that were read before came from another topic or cluster.
+        ProjectError: the records that were read before came from another cluster.
     """
-    if position is None or (position["cluster"], position["topic"]) == (cluster, settings.topic):
-        return position
-    if position["cluster"] == SAMPLE:
-        return None
-    raise ProjectError(
-        f"data/raw holds records of the topic {position['topic']} of another Kafka cluster or "
-        f"name, but params.yaml names {describe(settings)}. Correct source, or move data/raw and "
-        "data/dead_letters elsewhere to start anew."
-    )
+    if position is not None and position["cluster"] != cluster:
+        raise ProjectError(
+            f"{_place(settings)} belongs to another Kafka cluster than the records in data/raw. "
+            "Correct source.bootstrap_servers in params.yaml, or move data/raw and "
+            "data/dead_letters elsewhere to start anew."
+        )
 
 
 def batches(settings: Settings, contract: Contract, position: Position | None) -> Iterator[Batch]:
@@ -377,15 +392,14 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
     with connect(settings) as kafka:
         identity, held = kafka.partitions()
         cluster = SAMPLE if settings.bootstrap_servers == SAMPLE else identity
-        going_on = begin(settings, cluster, position)
-        restart = position is not None and going_on is None
-        offsets = start_offsets(settings, held, going_on["offsets"] if going_on else {})
+        check_cluster(settings, cluster, position)
+        offsets = start_offsets(settings, held, position["offsets"] if position else {})
         forget(settings.topic, offsets)
         waiting = sum(end.high - offsets[number] for number, end in held.items())
         log.info("messages to read", extra={"messages": waiting, "partitions": len(held)})
-        if going_on is None and not waiting:
+        if position is None and not waiting:
             raise ProjectError(
-                f"{describe(settings)} holds no messages. Send records to it, or check "
+                f"{_place(settings)} holds no messages. Send records to it, or check "
                 "source.topic in params.yaml."
             )
         read = undecodable = 0
@@ -396,13 +410,10 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
             append(settings.topic, letters)
             if undecodable > settings.tolerated_undecodable_share * max(read, SMALL_RUN):
                 raise ProjectError(
-                    f"{undecodable} of {read} messages of {describe(settings)} can't be decoded, "
+                    f"{undecodable} of {read} messages of {_place(settings)} can't be decoded, "
                     "more than source.tolerated_undecodable_share allows; the last one: "
                     f"{letters[-1].reason} See data/dead_letters, and compare the messages with "
                     "schema.yaml and the answer to data_format."
                 )
-            if records is not None:
-                reached = {str(number): offset for number, offset in offsets.items()}
-                now = {"cluster": cluster, "topic": settings.topic, "offsets": reached}
-                yield Batch(records, now, restart)
-                restart = False
+            reached = {str(number): offset for number, offset in offsets.items()}
+            yield Batch(records, {"cluster": cluster, "offsets": reached})

@@ -19,7 +19,7 @@ from utils.config import Column, Contract, ProjectError
 
 TOPIC = "orders"
 RAW = Path("data/raw")
-KILLS = 8
+KILLS = 6
 CONTRACT = Contract(
     table="orders",
     description="One row per order.",
@@ -80,16 +80,19 @@ def identifiers(numbers: range) -> list[str]:
 
 def land(settings: source.Settings) -> int:
     """Add what is new to the raw store, as retrieval does; returns the number of rows."""
-    found = source.batches(settings, CONTRACT, raw_store.position(RAW))
-    return sum(raw_store.append(RAW, batch, CONTRACT, "test") for batch in found)
+    name = source.describe(settings)
+    raw_store.recover(RAW)
+    found = source.batches(settings, CONTRACT, raw_store.position(RAW, CONTRACT, name))
+    rows = sum(raw_store.append(RAW, batch, CONTRACT, name) for batch in found)
+    raw_store.finish(RAW)
+    return rows
 
 
 def landed() -> list[str]:
     """Return the identifiers in the raw store, sorted."""
-    parts = sorted(RAW.glob("*.parquet"))
     return sorted(
         value
-        for part in parts
+        for part in raw_store.parts(RAW)
         for value in pq.read_table(part, columns=["order_id"])["order_id"].to_pylist()
     )
 
@@ -139,7 +142,7 @@ def test_a_partition_that_is_new_is_read_from_its_start(queue: Queue) -> None:
 def land_position(queue: Queue) -> Position:
     """Land what there is and return the position."""
     land(queue.settings())
-    position = raw_store.position(RAW)
+    position = raw_store.position(RAW, CONTRACT, source.describe(queue.settings()))
     assert position is not None
     return position
 
@@ -148,26 +151,26 @@ def test_killed_at_any_moment_it_neither_loses_nor_repeats_a_row(queue: Queue) -
     queue.send_orders(range(6000))
     spoilt = [b"\xff\xfe spoilt" for _ in range(12)]
     queue.send(spoilt)
-    settings = queue.settings(batch_rows=100, tolerated_undecodable_share=0.2)
+    settings = queue.settings(batch_rows=50, tolerated_undecodable_share=0.2)
     # A server that has imported everything forks each reader, so that a kill costs milliseconds.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     moments = random.Random(20261124)  # noqa: S311
     killed = 0
     for _ in range(KILLS):
-        before = len(list(RAW.glob("*.parquet")))
+        wanted = len(raw_store.parts(RAW)) + moments.randint(0, 6)
         reader = context.Process(target=land, args=(settings,))
         reader.start()
         deadline = time.monotonic() + 10
-        while len(list(RAW.glob("*.parquet"))) == before and reader.is_alive():
+        while len(raw_store.parts(RAW)) < wanted and reader.is_alive():
             assert time.monotonic() < deadline, "the reader landed nothing"
             time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.02))
+        time.sleep(moments.uniform(0, 0.01))
         reader.kill()
         reader.join()
         killed += reader.exitcode == -9
     assert killed >= KILLS // 2
-    assert 0 < len(landed()) < 6000
+    assert len(raw_store.parts(RAW)) > 0
     land(settings)
     assert landed() == identifiers(range(6000))
     letters = dead_letters.read(TOPIC)
@@ -242,15 +245,16 @@ def test_offsets_that_vanish_while_reading_are_an_error(queue: Queue) -> None:
             list(kafka.messages({0: 1000}, {0: 2000}))
 
 
-def test_another_topic_needs_an_empty_raw_store_but_the_sample_gives_way(queue: Queue) -> None:
+def test_another_cluster_needs_an_empty_raw_store(queue: Queue) -> None:
     queue.send_orders(range(9))
-    position = land_position(queue)
-    other = {**position, "topic": "parcels"}
-    with pytest.raises(ProjectError, match="holds records of the topic parcels"):
-        list(source.batches(queue.settings(), CONTRACT, other))
-    (batch,) = source.batches(queue.settings(), CONTRACT, {**other, "cluster": "sample"})
-    assert batch.restart
-    assert batch.records.num_rows == 9
+    position = {**land_position(queue), "cluster": "another"}
+    with pytest.raises(ProjectError, match="belongs to another Kafka cluster"):
+        list(source.batches(queue.settings(), CONTRACT, position))
+
+
+def test_a_broker_more_makes_no_other_source() -> None:
+    before, after = (source.Settings(servers, TOPIC) for servers in ("a:9092", "a:9092,b:9092"))
+    assert source.describe(before) == source.describe(after)
 
 
 def test_an_unreachable_broker_is_an_error_within_the_timeout() -> None:

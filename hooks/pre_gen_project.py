@@ -19,6 +19,7 @@ CHOICES = {
     "task": ["classification", "regression"],
     "objective": ["typical_error", "large_errors", "ranking", "business_value"],
     "label_source": ["natural", "hand", "programmatic"],
+    "data_source": ["file", "stream"],
     "engine": ["pandas", "polars", "duckdb"],
     "serving": ["batch", "api"],
     "ci": ["github", "gitlab", "none"],
@@ -51,6 +52,7 @@ FOLDERS = {
 # depend on it.
 DEPENDENCIES = {
     "altair",
+    "confluent_kafka",
     "duckdb",
     "dvc",
     "httptools",

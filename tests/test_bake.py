@@ -47,6 +47,7 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "root_mean_squared_error",
         "residual",
     ],
+    ("data_source", "stream"): ["kafka", "make consume", "dead.letters", "message queue"],
     ("serving", "api"): [
         "fastapi",
         "uvicorn",

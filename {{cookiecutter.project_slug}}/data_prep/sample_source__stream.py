@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
 from confluent_kafka import Producer
 
 from data_prep.formats import SUFFIX, encode, read
@@ -35,7 +34,7 @@ def sample_messages(folder: Path = SAMPLE_FOLDER) -> list[bytes]:
             "your own Kafka in params.yaml: source.bootstrap_servers."
         )
     contract = load_contract()
-    return encode(pa.concat_tables(read(paths[0], contract)), contract)
+    return [message for table in read(paths[0]) for message in encode(table, contract)]
 
 
 @contextmanager

@@ -23,13 +23,14 @@ from confluent_kafka import (
 )
 
 from data_prep.dead_letters import DeadLetter, append, forget
-from data_prep.formats import decode
+from data_prep.formats import SUFFIX, decode
 from data_prep.raw_store import Batch, Position
 from data_prep.sample_source import SAMPLE, serve
 from utils.config import Contract, ProjectError
 
 log = logging.getLogger(__name__)
 
+FORMAT = SUFFIX.removeprefix(".")
 POLL_SECONDS = 0.1
 # Below this many messages the tolerated number of undecodable ones no longer shrinks.
 SMALL_RUN = 100
@@ -303,8 +304,11 @@ def _attempt(values: Sequence[bytes], contract: Contract) -> tuple[pa.Table, str
         records = decode(values, contract)
     except ProjectError as error:
         return nothing, str(error)
+    lacking = {column.name for column in contract.columns} - set(records.column_names)
+    if lacking:
+        return nothing, f"It lacks the column(s) {', '.join(sorted(lacking))}."
     if records.num_rows != len(values):
-        return nothing, f"{len(values)} message(s) hold {records.num_rows} records"
+        return nothing, f"{len(values)} message(s) hold {records.num_rows} records."
     return records, ""
 
 

@@ -1,7 +1,10 @@
 """The Kafka source against librdkafka's own cluster: resuming, kills, dead letters, errors."""
 
 import multiprocessing
+import os
 import random
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,14 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Producer
 
-from data_prep import dead_letters, raw_store, source
+from data_prep import consume, dead_letters, raw_store, source
 from data_prep.formats import encode
 from data_prep.raw_store import Position
-from data_prep.sample_source import cluster
-from utils.config import Column, Contract, ProjectError
+from data_prep.sample_source import cluster, sample_messages
+from utils.config import Column, Contract, ProjectError, load_contract
+from utils.files import only_process
+from utils.paths import RAW, RAW_LOCK
 
 TOPIC = "orders"
-RAW = Path("data/raw")
+ROOT = Path(__file__).resolve().parent.parent
 KILLS = 6
 CONTRACT = Contract(
     table="orders",
@@ -79,13 +84,8 @@ def identifiers(numbers: range) -> list[str]:
 
 
 def land(settings: source.Settings) -> int:
-    """Add what is new to the raw store, as retrieval does; returns the number of rows."""
-    name = source.describe(settings)
-    raw_store.recover(RAW)
-    found = source.batches(settings, CONTRACT, raw_store.position(RAW, CONTRACT, name))
-    rows = sum(raw_store.append(RAW, batch, CONTRACT, name) for batch in found)
-    raw_store.finish(RAW)
-    return rows
+    """Add what is new to the raw store; returns the number of rows."""
+    return consume.land(settings, CONTRACT)
 
 
 def landed() -> list[str]:
@@ -327,3 +327,62 @@ def test_a_login_comes_from_the_environment_only(
 def test_limits_that_read_nothing_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         source.Settings("broker:9092", TOPIC, **wrong)  # type: ignore[arg-type]
+
+
+def test_consuming_goes_on_until_sigterm_and_keeps_others_out(queue: Queue) -> None:
+    queue.send_orders(range(20))
+    settings = queue.settings(batch_seconds=0.05)
+    refused: list[str] = []
+
+    def watch() -> None:
+        while len(landed()) < 20:
+            time.sleep(0.01)
+        queue.send_orders(range(20, 30))
+        while len(landed()) < 30:
+            time.sleep(0.01)
+        try:
+            with only_process(RAW_LOCK):
+                pass
+        except ProjectError as error:
+            refused.append(str(error))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        consume.consume(settings, CONTRACT)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        watcher.join()
+    assert landed() == identifiers(range(30))
+    assert "Another process is adding records" in refused[0]
+    with only_process(RAW_LOCK):
+        pass
+
+
+def test_records_without_the_contracts_columns_are_set_aside(queue: Queue) -> None:
+    queue.send_orders(range(3), 0)
+    land(queue.settings())
+    other = Contract("o", "o", "o", (Column("other", "identifier", "string", "Something else."),))
+    queue.send(encode(pa.table({"other": ["x"]}), other), 0)
+    assert land(queue.settings()) == 0
+    (letter,) = dead_letters.read(TOPIC)
+    assert letter.offset == 3
+
+
+def test_the_sample_has_the_same_offsets_every_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    contract = load_contract()
+    settings = source.Settings("sample", "anything")
+    position = None
+    rows = 0
+    for batch in source.batches(settings, contract, None):
+        position, rows = batch.position, rows + batch.records.num_rows
+    assert rows == len(sample_messages()) == sum((position or {})["offsets"].values())
+    assert list(source.batches(settings, contract, position)) == []
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProjectError, match="no .* file to fill the sample cluster"):
+        list(source.batches(settings, contract, None))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 RAW = Path("data/raw")
+RAW_LOCK = Path("data/.raw.lock")
 CLEAN = Path("data/clean.parquet")
 TRANSFORMED = Path("data/transformed.parquet")
 FEATURES = Path("data/features.parquet")

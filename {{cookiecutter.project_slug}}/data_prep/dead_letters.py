@@ -1,7 +1,7 @@
 """Messages that did not become records: one JSON line each, with the reason and the content.
 
 The file follows the position of the raw records: before a run, what lies beyond the position is
-forgotten, because the run reads those messages again. So a run that was killed leaves nothing twice.
+forgotten, because the run reads those messages again. So a run that was killed leaves none twice.
 """
 
 import base64

@@ -39,7 +39,7 @@ DENIED = {
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError._AUTHENTICATION,  # noqa: SLF001
+    KafkaError._AUTHENTICATION,
 }
 
 
@@ -158,7 +158,7 @@ class Kafka:
                 f"{place} does not exist. Check source.topic in params.yaml, or create the topic."
             )
         if error and error.code() in {
-            KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001
+            KafkaError._AUTO_OFFSET_RESET,
             KafkaError.OFFSET_OUT_OF_RANGE,
         }:
             return ProjectError(
@@ -226,7 +226,7 @@ class Kafka:
                 if error is None and offset < ends[number]:
                     batch.append(message)
                     offsets[number] = offset + 1
-                elif error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                elif error is None or error.code() == KafkaError._PARTITION_EOF:
                     offsets[number] = max(offsets[number], min(offset, ends[number]))
                     pending.discard(number)
                 elif not error.retriable():

@@ -20,14 +20,21 @@ CHOICES = {
     "objective": ["typical_error", "large_errors", "ranking", "business_value"],
     "label_source": ["natural", "hand", "programmatic"],
     "data_source": ["file", "stream"],
-    "data_format": ["csv", "json"],
+    "data_format": ["csv", "json", "parquet", "avro", "protobuf"],
     "engine": ["pandas", "polars", "duckdb"],
     "serving": ["batch", "api"],
     "ci": ["github", "gitlab", "none"],
+    "dvc_remote": ["local", "s3", "gcs", "azure"],
     "python_version": ["3.11", "3.12", "3.13"],
     "license": ["MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"],
 }
-REFUSED: list[dict[str, Any]] = []
+REFUSED: list[dict[str, Any]] = [
+    {
+        "when": {"data_source": ["stream"], "data_format": ["parquet"]},
+        "reason": "A message of a stream holds one record, and Parquet holds tables. Choose the "
+        "format of the messages: csv, json, avro or protobuf.",
+    }
+]
 
 TEXT_LIMITS = {
     "project_name": 80,
@@ -56,7 +63,9 @@ DEPENDENCIES = {
     "confluent_kafka",
     "duckdb",
     "dvc",
+    "fastavro",
     "fsspec",
+    "grpcio_tools",
     "httptools",
     "httpx2",
     "hypothesis",
@@ -75,6 +84,7 @@ DEPENDENCIES = {
     "polars",
     "pre_commit",
     "prometheus_client",
+    "protobuf",
     "pyarrow",
     "pytest",
     "pytest_cov",
@@ -86,6 +96,7 @@ DEPENDENCIES = {
     "starlette",
     "streamlit",
     "tqdm",
+    "types_protobuf",
     "types_pyyaml",
     "types_tqdm",
     "uvicorn",

@@ -184,9 +184,7 @@ def _table(lines: Sequence[bytes], rows_before: int) -> pa.Table:
         frame, awkward = None, []
     if frame is not None and not awkward and frame.shape == (len(lines), frame.width):
         return _arrow(frame)
-    records = [
-        _record(line, number) for number, line in enumerate(lines, start=rows_before + 1)
-    ]
+    records = [_record(line, number) for number, line in enumerate(lines, start=rows_before + 1)]
     names = dict.fromkeys(name for record in records for name in record)
     arrays = {
         name: _array([record.get(name) for record in records])

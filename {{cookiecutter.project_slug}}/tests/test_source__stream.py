@@ -3,10 +3,12 @@
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,31 +17,22 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 
 from data_prep import consume, dead_letters, raw_store, source
-from data_prep.formats import encode
+from data_prep.formats import SUFFIX, decode
 from data_prep.raw_store import Position
-from data_prep.sample_source import cluster, sample_messages
-from utils.config import Column, Contract, ProjectError, load_contract
+from data_prep.sample_source import SAMPLE_FOLDER, cluster, sample_messages
+from utils.config import ProjectError, load_contract
 from utils.files import only_process
 from utils.paths import RAW, RAW_LOCK
 
-TOPIC = "orders"
+TOPIC = "records"
 ROOT = Path(__file__).resolve().parent.parent
-KILLS = 6
+KILLS = 5
 PATIENCE_SECONDS = 120
-CONTRACT = Contract(
-    table="orders",
-    description="One row per order.",
-    provenance="Made for the tests.",
-    columns=(
-        Column("order_id", "identifier", "string", "Order number."),
-        Column("price", "numeric", "float", "Price.", nullable=True),
-        Column("returned", "target", "integer", "1 if returned.", allowed=(0, 1)),
-    ),
-)
+CONTRACT = load_contract(ROOT / "schema.yaml")
 
 
 class Queue:
-    """A running cluster: sends orders by number and says how to read them."""
+    """A running cluster: sends records of the sample and says how to read them."""
 
     def __init__(self, producer: Producer, servers: str) -> None:
         self.producer = producer
@@ -63,25 +56,35 @@ class Queue:
             self.producer.produce(TOPIC, value, partition=place)
         assert self.producer.flush(10) == 0
 
-    def send_orders(self, numbers: range, partition: int | None = None) -> None:
-        """Send one order per number."""
-        self.send(orders(numbers), partition)
+    def send_records(self, numbers: range, partition: int | None = None) -> None:
+        """Send one record of the sample per number."""
+        self.send(records(numbers), partition)
 
 
-def orders(numbers: range) -> list[bytes]:
-    """Return one message per order."""
-    table = pa.table(
-        {
-            "order_id": [f"o-{number:06d}" for number in numbers],
-            "price": [number / 4 for number in numbers],
-            "returned": [number % 2 for number in numbers],
-        }
-    )
-    return encode(table, CONTRACT)
+@cache
+def sample() -> list[bytes]:
+    """Return the sample, one message per record, in the format of this project."""
+    before = Path.cwd()
+    os.chdir(ROOT)
+    try:
+        return sample_messages()
+    finally:
+        os.chdir(before)
 
 
-def identifiers(numbers: range) -> list[str]:
-    return [f"o-{number:06d}" for number in numbers]
+def records(numbers: range) -> list[bytes]:
+    """Return some messages of the sample."""
+    return [sample()[number] for number in numbers]
+
+
+def rows(table: pa.Table) -> list[str]:
+    """Return the rows of a table as sorted texts."""
+    return sorted(str(row) for row in zip(*(c.to_pylist() for c in table.columns), strict=True))
+
+
+def expected(numbers: range) -> list[str]:
+    """Return the rows that messages of the sample must become."""
+    return rows(raw_store.normalise(decode(records(numbers), CONTRACT), CONTRACT, "the sample"))
 
 
 def land(settings: source.Settings) -> int:
@@ -90,33 +93,34 @@ def land(settings: source.Settings) -> int:
 
 
 def landed() -> list[str]:
-    """Return the identifiers in the raw store, sorted."""
-    return sorted(
-        value
-        for part in raw_store.parts(RAW)
-        for value in pq.read_table(part, columns=["order_id"])["order_id"].to_pylist()
-    )
+    """Return the rows of the raw store, sorted."""
+    parts = raw_store.parts(RAW)
+    return rows(pa.concat_tables([pq.read_table(part) for part in parts])) if parts else []
 
 
 @pytest.fixture
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     """A cluster of its own for each test, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    # the schemas of the messages, where the format has some
+    shutil.copytree(
+        ROOT / SAMPLE_FOLDER, SAMPLE_FOLDER, ignore=shutil.ignore_patterns(f"*{SUFFIX}")
+    )
     with cluster() as (producer, servers):
         yield Queue(producer, servers)
 
 
 def test_reads_every_partition_once_and_goes_on_from_there(queue: Queue) -> None:
-    queue.send_orders(range(1000))
+    queue.send_records(range(1000))
     assert land(queue.settings(batch_rows=150)) == 1000
     assert land(queue.settings()) == 0
-    queue.send_orders(range(1000, 1010))
+    queue.send_records(range(1000, 1010))
     assert land(queue.settings()) == 10
-    assert landed() == identifiers(range(1010))
+    assert landed() == expected(range(1010))
 
 
 def test_a_batch_is_limited_in_rows_and_its_position_counts_every_partition(queue: Queue) -> None:
-    queue.send_orders(range(100))
+    queue.send_records(range(100))
     batches = list(source.batches(queue.settings(batch_rows=40), CONTRACT, None))
     assert [batch.records.num_rows for batch in batches] == [40, 40, 20]
     assert batches[-1].position["offsets"] == {"0": 34, "1": 33, "2": 33, "3": 0}
@@ -124,18 +128,18 @@ def test_a_batch_is_limited_in_rows_and_its_position_counts_every_partition(queu
 
 
 def test_reads_only_what_was_there_at_the_start(queue: Queue) -> None:
-    queue.send_orders(range(20))
+    queue.send_records(range(20))
     reading = source.batches(queue.settings(batch_rows=10), CONTRACT, None)
     first = next(reading)
-    queue.send_orders(range(20, 50))
+    queue.send_records(range(20, 50))
     assert first.records.num_rows + sum(batch.records.num_rows for batch in reading) == 20
 
 
 def test_a_partition_that_is_new_is_read_from_its_start(queue: Queue) -> None:
-    queue.send_orders(range(10), partition=0)
+    queue.send_records(range(10), partition=0)
     before = land_position(queue)
     del before["offsets"]["3"]
-    queue.send_orders(range(10, 15), partition=3)
+    queue.send_records(range(10, 15), partition=3)
     (batch,) = source.batches(queue.settings(), CONTRACT, before)
     assert batch.records.num_rows == 5
 
@@ -149,7 +153,7 @@ def land_position(queue: Queue) -> Position:
 
 
 def test_killed_at_any_moment_it_neither_loses_nor_repeats_a_row(queue: Queue) -> None:
-    queue.send_orders(range(3000))
+    queue.send_records(range(3000))
     spoilt = [b"\xff\xfe spoilt" for _ in range(12)]
     queue.send(spoilt)
     settings = queue.settings(batch_rows=60, tolerated_undecodable_share=0.3)
@@ -173,13 +177,13 @@ def test_killed_at_any_moment_it_neither_loses_nor_repeats_a_row(queue: Queue) -
     assert killed >= KILLS // 2
     assert len(raw_store.parts(RAW)) > 0
     land(settings)
-    assert landed() == identifiers(range(3000))
+    assert landed() == expected(range(3000))
     letters = dead_letters.read(TOPIC)
     assert len(letters) == len({(letter.partition, letter.offset) for letter in letters}) == 12
 
 
 def test_what_is_no_record_is_set_aside_with_place_and_reason(queue: Queue) -> None:
-    queue.send([*orders(range(30)), None, b"\xff\xfe\x00 no record", *orders(range(30, 60))], 2)
+    queue.send([*records(range(30)), None, b"\xff\xfe\x00 no record", *records(range(30, 60))], 2)
     assert land(queue.settings()) == 60
     tombstone, spoilt = dead_letters.read(TOPIC)
     assert (tombstone.partition, tombstone.offset, tombstone.value) == (2, 30, None)
@@ -192,7 +196,7 @@ def test_what_is_no_record_is_set_aside_with_place_and_reason(queue: Queue) -> N
 
 
 def test_messages_at_the_end_that_are_no_records_are_set_aside_once(queue: Queue) -> None:
-    queue.send([*orders(range(5)), b"\xff\xfe\x00"], 0)
+    queue.send([*records(range(5)), b"\xff\xfe\x00"], 0)
     land(queue.settings())
     queue.send([b"\xff\xfe\x01"], 0)
     assert land(queue.settings()) == 0
@@ -201,7 +205,7 @@ def test_messages_at_the_end_that_are_no_records_are_set_aside_once(queue: Queue
 
 
 def test_more_undecodable_messages_than_tolerated_end_the_run(queue: Queue) -> None:
-    queue.send([*orders(range(50)), b"\xff\xfe\x00", b"\xff\xfe\x01"])
+    queue.send([*records(range(50)), b"\xff\xfe\x00", b"\xff\xfe\x01"])
     with pytest.raises(ProjectError, match=r"2 of 52 messages .* can't be decoded.*dead_letters"):
         land(queue.settings())
     assert len(dead_letters.read(TOPIC)) == 2
@@ -210,15 +214,15 @@ def test_more_undecodable_messages_than_tolerated_end_the_run(queue: Queue) -> N
 
 
 def test_a_letter_cut_off_by_a_kill_is_written_again(queue: Queue) -> None:
-    queue.send([*orders(range(5)), b"\xff\xfe\x00"], 0)
+    queue.send([*records(range(5)), b"\xff\xfe\x00"], 0)
     dead_letters.DEAD_LETTERS.mkdir(parents=True)
-    (dead_letters.DEAD_LETTERS / f"{TOPIC}.jsonl").write_bytes(b'{"topic":"orders","part')
+    (dead_letters.DEAD_LETTERS / f"{TOPIC}.jsonl").write_bytes(b'{"topic":"records","part')
     land(queue.settings())
     assert [letter.offset for letter in dead_letters.read(TOPIC)] == [5]
 
 
 def test_a_header_before_each_record_is_skipped(queue: Queue) -> None:
-    queue.send([b"\x00\x00\x00\x00\x07" + order for order in orders(range(9))])
+    queue.send([b"\x00\x00\x00\x00\x07" + order for order in records(range(9))])
     assert land(queue.settings(skip_bytes=5)) == 9
 
 
@@ -239,7 +243,7 @@ def test_a_topic_made_anew_is_noticed(reached: dict[str, int]) -> None:
 
 
 def test_offsets_that_vanish_while_reading_are_an_error(queue: Queue) -> None:
-    queue.send_orders(range(9))
+    queue.send_records(range(9))
     with source.connect(queue.settings()) as kafka:
         kafka.partitions()
         with pytest.raises(ProjectError, match="deleted messages while they were being read"):
@@ -247,7 +251,7 @@ def test_offsets_that_vanish_while_reading_are_an_error(queue: Queue) -> None:
 
 
 def test_another_cluster_needs_an_empty_raw_store(queue: Queue) -> None:
-    queue.send_orders(range(9))
+    queue.send_records(range(9))
     position = {**land_position(queue), "cluster": "another"}
     with pytest.raises(ProjectError, match="belongs to another Kafka cluster"):
         list(source.batches(queue.settings(), CONTRACT, position))
@@ -267,13 +271,13 @@ def test_an_unreachable_broker_is_an_error_within_the_timeout() -> None:
 
 
 def test_an_unknown_topic_is_an_error(queue: Queue) -> None:
-    queue.send_orders(range(1))
+    queue.send_records(range(1))
     with pytest.raises(ProjectError, match=r"Kafka topic nothing at .* does not exist"):
         list(source.batches(queue.settings(topic="nothing"), CONTRACT, None))
 
 
 def test_an_empty_topic_is_an_error_only_for_the_first_run(queue: Queue) -> None:
-    queue.send_orders(range(1))
+    queue.send_records(range(1))
     position = land_position(queue)
     with source.connect(queue.settings()) as kafka:
         _, held = kafka.partitions()
@@ -331,14 +335,14 @@ def test_limits_that_read_nothing_are_refused(wrong: dict[str, float]) -> None:
 
 
 def test_consuming_goes_on_until_sigterm_and_keeps_others_out(queue: Queue) -> None:
-    queue.send_orders(range(20))
+    queue.send_records(range(20))
     settings = queue.settings(batch_seconds=0.05)
     refused: list[str] = []
 
     def watch() -> None:
         while len(landed()) < 20:
             time.sleep(0.01)
-        queue.send_orders(range(20, 30))
+        queue.send_records(range(20, 30))
         while len(landed()) < 30:
             time.sleep(0.01)
         try:
@@ -356,34 +360,33 @@ def test_consuming_goes_on_until_sigterm_and_keeps_others_out(queue: Queue) -> N
     finally:
         signal.signal(signal.SIGTERM, before)
         watcher.join()
-    assert landed() == identifiers(range(30))
+    assert landed() == expected(range(30))
     assert "Another process is adding records" in refused[0]
     with only_process(RAW_LOCK):
         pass
 
 
-def test_records_without_the_contracts_columns_are_set_aside(queue: Queue) -> None:
-    queue.send_orders(range(3), 0)
-    land(queue.settings())
-    other = Contract("o", "o", "o", (Column("other", "identifier", "string", "Something else."),))
-    queue.send(encode(pa.table({"other": ["x"]}), other), 0)
-    assert land(queue.settings()) == 0
-    (letter,) = dead_letters.read(TOPIC)
-    assert letter.offset == 3
+def test_records_without_the_contracts_columns_are_set_aside(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.send_records(range(3), 0)
+    monkeypatch.setattr(source, "decode", lambda values, _: pa.table({"other": [1] * len(values)}))
+    with pytest.raises(ProjectError, match=r"3 of 3 messages .* lacks the column\(s\)"):
+        land(queue.settings())
+    assert len(dead_letters.read(TOPIC)) == 3
 
 
 def test_the_sample_has_the_same_offsets_every_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    contract = load_contract()
     settings = source.Settings("sample", "anything")
     position = None
-    rows = 0
-    for batch in source.batches(settings, contract, None):
-        position, rows = batch.position, rows + batch.records.num_rows
-    assert rows == len(sample_messages()) == sum((position or {})["offsets"].values())
-    assert list(source.batches(settings, contract, position)) == []
+    read = 0
+    for batch in source.batches(settings, CONTRACT, None):
+        position, read = batch.position, read + batch.records.num_rows
+    assert read == len(sample_messages()) == sum((position or {})["offsets"].values())
+    assert list(source.batches(settings, CONTRACT, position)) == []
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ProjectError, match=r"no .* file to fill the sample cluster"):
-        list(source.batches(settings, contract, None))
+        list(source.batches(settings, CONTRACT, None))

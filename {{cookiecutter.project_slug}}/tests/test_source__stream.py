@@ -1,10 +1,11 @@
 """The Kafka source against librdkafka's own cluster: resuming, kills, dead letters, errors."""
 
-import multiprocessing
 import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,25 @@ from utils.paths import RAW, RAW_LOCK
 TOPIC = "records"
 ROOT = Path(__file__).resolve().parent.parent
 KILLS = 5
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 10
+FORKER = """
+import os, sys
+from pathlib import Path
+from data_prep.consume import land
+from data_prep.source import Settings
+from utils.config import load_contract
+settings = Settings(sys.argv[1], sys.argv[2], batch_rows=60, tolerated_undecodable_share=0.3)
+contract = load_contract(Path(sys.argv[3]))
+print("ready", flush=True)
+for _ in sys.stdin:
+    reader = os.fork()
+    if reader == 0:
+        land(settings, contract)
+        os._exit(0)
+    # a reader that has ended stays there to be killed until it is waited for
+    print(reader, flush=True)
+    print("killed" if os.waitpid(reader, 0)[1] == 9 else "ended", flush=True)
+"""
 CONTRACT = load_contract(ROOT / "schema.yaml")
 
 
@@ -157,23 +176,31 @@ def test_killed_at_any_moment_it_neither_loses_nor_repeats_a_row(queue: Queue) -
     spoilt = [b"\xff\xfe spoilt" for _ in range(12)]
     queue.send(spoilt)
     settings = queue.settings(batch_rows=60, tolerated_undecodable_share=0.3)
-    # A server that has imported everything forks each reader, so that a kill costs milliseconds.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    # One process imports everything and forks the readers, so that a kill costs milliseconds.
+    forker = subprocess.Popen(
+        [sys.executable, "-c", FORKER, queue.servers, TOPIC, str(ROOT / "schema.yaml")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert forker.stdin is not None
+    assert forker.stdout is not None
+    assert forker.stdout.readline() == "ready\n"
     moments = random.Random(20261124)  # noqa: S311
     killed = 0
-    for _ in range(KILLS):
-        wanted = len(raw_store.parts(RAW)) + moments.randint(0, 4)
-        reader = context.Process(target=land, args=(settings,))
-        reader.start()
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while len(raw_store.parts(RAW)) < wanted and reader.is_alive():
-            assert time.monotonic() < deadline, "the reader landed nothing"
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.01))
-        reader.kill()
-        reader.join()
-        killed += reader.exitcode == -9
+    with forker, forker.stdin:
+        for _ in range(KILLS):
+            wanted = len(raw_store.parts(RAW)) + moments.randint(0, 4)
+            forker.stdin.write("\n")
+            forker.stdin.flush()
+            reader = int(forker.stdout.readline())
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while len(raw_store.parts(RAW)) < wanted and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(moments.uniform(0, 0.01))
+            os.kill(reader, signal.SIGKILL)
+            killed += forker.stdout.readline() == "killed\n"
     assert killed >= KILLS // 2
     assert len(raw_store.parts(RAW)) > 0
     land(settings)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -43,7 +44,6 @@ for _ in sys.stdin:
     if reader == 0:
         land(settings, contract)
         os._exit(0)
-    # a reader that has ended stays there to be killed until it is waited for
     print(reader, flush=True)
     print("killed" if os.waitpid(reader, 0)[1] == 9 else "ended", flush=True)
 """
@@ -199,7 +199,8 @@ def test_killed_at_any_moment_it_neither_loses_nor_repeats_a_row(queue: Queue) -
             while len(raw_store.parts(RAW)) < wanted and time.monotonic() < deadline:
                 time.sleep(0.001)
             time.sleep(moments.uniform(0, 0.01))
-            os.kill(reader, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(reader, signal.SIGKILL)
             killed += forker.stdout.readline() == "killed\n"
     assert killed >= KILLS // 2
     assert len(raw_store.parts(RAW)) > 0

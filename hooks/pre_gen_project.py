@@ -19,7 +19,7 @@ CHOICES = {
     "task": ["classification", "regression"],
     "objective": ["typical_error", "large_errors", "ranking", "business_value"],
     "label_source": ["natural", "hand", "programmatic"],
-    "data_source": ["file", "sql"],
+    "data_source": ["file", "sql", "stream"],
     "data_format": ["csv", "json", "parquet", "avro", "protobuf"],
     "engine": ["pandas", "polars", "duckdb"],
     "serving": ["batch", "api"],
@@ -33,6 +33,11 @@ REFUSED: list[dict[str, Any]] = [
         "when": {"data_source": ["sql"], "data_format": ["json", "parquet", "avro", "protobuf"]},
         "reason": "data_source sql goes with no data_format but csv: a database delivers typed rows. "
         "Leave data_format at its default.",
+    },
+    {
+        "when": {"data_source": ["stream"], "data_format": ["parquet"]},
+        "reason": "A message of a stream holds one record, and Parquet holds tables. Choose the "
+        "format of the messages: csv, json, avro or protobuf.",
     },
 ]
 
@@ -62,6 +67,7 @@ DEPENDENCIES = {
     "adbc_driver_manager",
     "adbc_driver_postgresql",
     "altair",
+    "confluent_kafka",
     "duckdb",
     "dvc",
     "fastavro",

@@ -51,6 +51,7 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "residual",
     ],
     ("data_source", "sql"): [r"\bsql\b", "sqlite", "postgres", "adbc"],
+    ("data_source", "stream"): ["kafka", "make consume", "dead.letters", "message queue"],
     ("serving", "api"): [
         "fastapi",
         "uvicorn",

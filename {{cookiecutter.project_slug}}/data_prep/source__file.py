@@ -8,6 +8,9 @@ from data_prep.raw_store import Batch, Position
 from utils.config import Contract
 
 
+FORMAT = "csv"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section ``source`` of ``params.yaml``."""
 

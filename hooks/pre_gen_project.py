@@ -19,6 +19,8 @@ CHOICES = {
     "task": ["classification", "regression"],
     "objective": ["typical_error", "large_errors", "ranking", "business_value"],
     "label_source": ["natural", "hand", "programmatic"],
+    "data_source": ["file", "rest"],
+    "data_format": ["csv", "json"],
     "engine": ["pandas", "polars", "duckdb"],
     "serving": ["batch", "api"],
     "ci": ["github", "gitlab", "none"],

@@ -25,7 +25,7 @@ PARAMETER = "since"
 
 
 def records() -> pa.Table:
-    """Return the bundled sample, oldest first."""
+    """Return the bundled sample."""
     paths = sorted(FOLDER.glob(f"*{formats.SUFFIX}"))
     if not paths:
         raise ProjectError(f"{FOLDER} holds no sample *{formats.SUFFIX}. Set source.url instead.")
@@ -33,12 +33,11 @@ def records() -> pa.Table:
         return pa.concat_tables(formats.read(stream, paths[0].as_posix()))
 
 
-def page(table: pa.Table, number: int) -> tuple[bytes, bool]:
-    """Return the body of a page and whether another one follows."""
-    begin = number * PAGE_ROWS
+def encoded(table: pa.Table) -> bytes:
+    """Return records as the body of an answer."""
     stream = io.BytesIO()
-    formats.write(table.slice(begin, PAGE_ROWS), stream)
-    return stream.getvalue(), begin + PAGE_ROWS < table.num_rows
+    formats.write(table, stream)
+    return stream.getvalue()
 
 
 @contextmanager
@@ -59,10 +58,10 @@ def reachable(url: str) -> Iterator[str]:
             if PARAMETER in query:
                 start = _moment(query[PARAMETER])
                 chosen = table.filter(pa.array([moment >= start for moment in moments]))
-            body, more = page(chosen, number)
+            body = encoded(chosen.slice(number * PAGE_ROWS, PAGE_ROWS))
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
-            if more:
+            if (number + 1) * PAGE_ROWS < chosen.num_rows:
                 target = urlencode({**query, "page": number + 1})
                 self.send_header("Link", f'</records?{target}>; rel="next"')
             self.end_headers()
@@ -72,7 +71,7 @@ def reachable(url: str) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/records"

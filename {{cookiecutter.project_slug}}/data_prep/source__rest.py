@@ -2,16 +2,14 @@
 
 A walk asks for page after page; the position after each names the request of the next one, so that
 an interrupted retrieval goes on where it was. A later retrieval asks for what is new (``since``),
-or, where the service can't say, walks again and replaces the records if any of them changed.
+or, where the service can't say, walks again and replaces the records.
 """
 
 import hashlib
 import logging
 import math
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,6 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from data_prep import formats, sample_source
+from data_prep.http_body import DamagedError, parse
 from data_prep.http_client import (
     Answer,
     Authentication,
@@ -42,6 +41,7 @@ from data_prep.pagination import (
 from data_prep.raw_store import Batch, Position
 from utils.config import Contract, ProjectError
 
+FORMAT = formats.SUFFIX.removeprefix(".")
 LOGGER = logging.getLogger(__name__)
 
 MAXIMUM_WALKS = 3
@@ -88,7 +88,6 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         request: the next page; None when the walk is complete.
         watermark: the largest value of the column of ``since`` so far, as the source writes it.
         known: fingerprints of the records with the value of the watermark.
-        digest: fingerprint of all records of the walk.
     """
 
     settings: str
@@ -96,7 +95,6 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request: Request | None = None
     watermark: Mark | None = None
     known: tuple[str, ...] = ()
-    digest: str = ""
 
 
 def describe(settings: Settings) -> str:
@@ -120,58 +118,29 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
         [settings.url, settings.parameters, settings.records, settings.pagination, settings.since]
     )
     start = Place(fingerprint, request=first(settings.pagination))
-    place = None if position is None else msgspec.convert(position, Place)
+    place = start if position is None else msgspec.convert(position, Place)
     with (
         sample_source.reachable(settings.url) as url,
         Client(url, settings.authentication, settings.limits) as client,
     ):
         walk = _Walk(client, url, settings, [column.name for column in contract.columns])
-        if place is None or place.settings != fingerprint:
-            new = walk.batches(start)
-            found = False
-            for batch in new:
-                yield batch._replace(restart=position is not None and not found)
-                found = True
-            if not found:
-                raise ProjectError(f"{describe(settings)} holds no records.")
-            return
-        if place.request is not None:
-            found = False
-            for batch in walk.batches(place):
-                yield batch
-                found = True
-            if found:
-                return
-        if settings.since is not None and place.watermark is not None:
-            yield from walk.batches(
-                msgspec.structs.replace(
-                    place, since=place.watermark, request=start.request, digest=""
+        if place.settings == fingerprint:
+            if place is not start and place.request is not None:
+                left = 0
+                for left, batch in enumerate(walk.batches(place), 1):
+                    yield batch
+                if left:
+                    return
+            if settings.since is not None and place.watermark is not None:
+                yield from walk.batches(
+                    msgspec.structs.replace(place, since=place.watermark, request=start.request)
                 )
-            )
-        else:
-            yield from _replacement(walk, start, place.digest)
-
-
-def _replacement(walk: "_Walk", start: Place, digest: str) -> Iterator[Batch]:
-    """Walk again and yield everything if the records are not those with ``digest``."""
-    with tempfile.TemporaryDirectory() as folder:
-        positions: list[Position] = []
-        for batch in walk.batches(start):
-            with pa.ipc.new_file(_spooled(folder, len(positions)), batch.records.schema) as writer:
-                writer.write_table(batch.records)
-            positions.append(batch.position)
-        if positions and positions[-1]["digest"] == digest:
-            return
-        for number, position in enumerate(positions):
-            path = _spooled(folder, number)
-            with pa.ipc.open_file(path) as reader:
-                records = reader.read_all()
-            yield Batch(records, position, restart=number == 0)
-            Path(path).unlink()
-
-
-def _spooled(folder: str, number: int) -> str:
-    return str(Path(folder, f"{number}.arrow"))
+                return
+        number = 0
+        for number, batch in enumerate(walk.batches(start), 1):
+            yield batch._replace(restart=position is not None and number == 1)
+        if not number:
+            raise ProjectError(f"{describe(settings)} has no records.")
 
 
 class _Walk:
@@ -210,9 +179,7 @@ class _Walk:
                     "records moved while they were read, reading them again",
                     extra={"source": describe(self._settings), "walk": number + 1},
                 )
-                place = msgspec.structs.replace(
-                    place, request=first(self._settings.pagination), digest=""
-                )
+                place = msgspec.structs.replace(place, request=first(self._settings.pagination))
         raise ProjectError(
             f"The records of {describe(self._settings)} moved between pages in {MAXIMUM_WALKS} walks, "
             "so some may be missing. Ask for them in the order of a column that never changes "
@@ -274,14 +241,13 @@ class _Walk:
                 f"{shown(answer.url)} answered with a web page instead of records. Check source.url "
                 "and source.authentication of params.yaml."
             )
-        body: dict[str, Any] = {}
         try:
-            tables = list(formats.read(answer.body, shown(answer.url)))
-        except ProjectError as error:
+            tables, others = parse(answer.body, shown(answer.url), self._settings.records)
+        except DamagedError as error:
             raise RetriableError(str(error)) from None
-        records = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+        records = _together(tables)
         next_link = self._stored(answer.url, answer.next_link)
-        return records, Page(next_link, body, self._digests(records))
+        return records, Page(next_link, others, self._digests(records))
 
     def _stored(self, url: str, link: str) -> str:
         """Return a link as it is stored: without credentials, and relative to the own host."""
@@ -301,8 +267,7 @@ class _Walk:
     def _advanced(
         self, place: Place, request: Request | None, records: pa.Table, digests: list[str]
     ) -> Place:
-        digest = _digest([place.digest, *digests]) if digests else place.digest
-        place = msgspec.structs.replace(place, request=request, digest=digest)
+        place = msgspec.structs.replace(place, request=request)
         since = self._settings.since
         if since is None or not digests:
             return place
@@ -323,6 +288,29 @@ class _Walk:
             elif order == largest and mark not in known and len(known) < REMEMBERED_AT_WATERMARK:
                 known = (*known, mark)
         return msgspec.structs.replace(place, watermark=watermark, known=known)
+
+
+def _together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the tables of one page as one; a column of several types becomes text."""
+    types: dict[str, set[pa.DataType]] = {}
+    for field in (field for table in tables for field in table.schema):
+        types.setdefault(field.name, set()).add(field.type)
+    texts = {name for name, kinds in types.items() if len(kinds - {pa.null()}) > 1}
+    return pa.concat_tables(
+        [
+            table.cast(
+                pa.schema(
+                    [
+                        pa.field(field.name, pa.string()) if field.name in texts else field
+                        for field in table.schema
+                    ]
+                )
+            )
+            for table in tables
+        ]
+        or [pa.table({})],
+        promote_options="default",
+    )
 
 
 def _order(value: object) -> float | None:

@@ -90,9 +90,10 @@ def update_manifest(path: Path, folder: Path, source: str, arrived: int) -> Mani
     """
     store = raw_store.describe(folder)
     if path.exists():
-        earlier = convert(read_json(path), Manifest, str(path))
-        if (earlier.source, earlier.format, earlier.sha256) == (source, FORMAT, store.sha256):
-            return earlier
+        earlier = read_json(path)
+        held = {"source": source, "format": FORMAT, "sha256": store.sha256}
+        if held.items() <= earlier.items():
+            return convert(earlier, Manifest, str(path))
     manifest = Manifest(
         retrieved_at=datetime.now(UTC).isoformat(timespec="seconds"),
         source=source,

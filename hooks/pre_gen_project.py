@@ -83,6 +83,7 @@ DEPENDENCIES = {
     "skops",
     "starlette",
     "streamlit",
+    "tenacity",
     "tqdm",
     "types_pyyaml",
     "types_tqdm",

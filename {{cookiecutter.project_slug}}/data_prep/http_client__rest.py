@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, Self, TypeVar
+from typing import Annotated, BinaryIO, NamedTuple, Self, TypeVar
 
 import httpx2
 import msgspec
@@ -34,6 +34,8 @@ NOT_FOUND = 404
 SERVER_ERROR = 500
 SUCCESS = range(200, 300)
 T = TypeVar("T")
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Bearer(
@@ -103,13 +105,13 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         maximum_pages: of one retrieval.
     """
 
-    requests_per_second: float = 5
-    attempts: int = 6
-    backoff_seconds: float = 1
-    maximum_wait_seconds: float = 60
-    timeout_seconds: float = 60
-    maximum_megabytes: float = 64
-    maximum_pages: int = 100_000
+    requests_per_second: Positive = 5
+    attempts: AtLeastOne = 6
+    backoff_seconds: Positive = 1
+    maximum_wait_seconds: Positive = 60
+    timeout_seconds: Positive = 60
+    maximum_megabytes: Positive = 64
+    maximum_pages: AtLeastOne = 100_000
 
 
 class Answer(NamedTuple):

@@ -1,7 +1,7 @@
 """Pagination: which request gets the next page, for the styles that HTTP services use."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -58,7 +58,7 @@ class Offset(
 
     offset_parameter: str
     limit_parameter: str
-    limit: int
+    limit: Annotated[int, msgspec.Meta(ge=2)]
 
 
 Pagination = Single | NextLink | LinkHeader | Cursor | PageNumber | Offset
@@ -126,7 +126,7 @@ def following(style: Pagination, request: Request, page: Page) -> Request | None
             return {"link": str(link)} if link else None
         case Cursor():
             cursor = _member(page, style.path)
-            return None if cursor in {None, "", False} else {"cursor": cursor}
+            return {"cursor": cursor} if cursor or cursor == 0 else None
         case PageNumber():
             return {"page": request["page"] + 1} if page.digests else None
         case Offset():
@@ -138,12 +138,25 @@ def _start(request: Request) -> int:
     return max(int(request["offset"]) - 1, 0)
 
 
+def repeated(request: Request, digests: Sequence[str]) -> int:
+    """Return how many records at the beginning of a page the page before held as well.
+
+    Raises:
+        MovedError: the last record of the page before is missing where it has to be.
+    """
+    last = request.get("last", [])
+    if not last:
+        return 0
+    for count in range(1, len(last) + 1):
+        if list(digests[:count]) == last[-count:]:
+            if count == len(digests) == len(last) > 1:
+                break  # the same page, as if the offset had not been looked at
+            return count
+    raise MovedError
+
+
 def _following_offset(request: Request, page: Page) -> Request | None:
-    last = request["last"]
-    if last and (not page.digests or page.digests[0] not in last):
-        raise MovedError
-    new = page.digests[1:] if last and page.digests[0] == last[-1] else page.digests
-    if not new:
+    if repeated(request, page.digests) == len(page.digests):
         return None
     return {
         "offset": _start(request) + len(page.digests),

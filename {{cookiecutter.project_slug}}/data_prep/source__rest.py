@@ -37,6 +37,7 @@ from data_prep.pagination import (
     first,
     following,
     parameters,
+    repeated,
 )
 from data_prep.raw_store import Batch, Position
 from utils.config import Contract, ProjectError
@@ -209,7 +210,8 @@ class _Walk:
                 )
             before = digests
             known = set(place.known)
-            keep = [digest not in known for digest in digests]
+            begin = repeated(place.request, digests)
+            keep = [n >= begin and digest not in known for n, digest in enumerate(digests)]
             place = self._advanced(place, request, records, digests)
             yield Batch(
                 records if all(keep) else records.filter(pa.array(keep)),

@@ -55,6 +55,7 @@ DEPENDENCIES = {
     "altair",
     "duckdb",
     "dvc",
+    "fsspec",
     "httptools",
     "httpx2",
     "hypothesis",

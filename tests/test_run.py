@@ -48,6 +48,8 @@ SHOWN = 6000
 # How far from the best achievable score the selected model may be.
 CLOSE = 0.05
 
+# The sample of each task.
+SAMPLES = {"classification": "subscriptions.csv", "regression": "deliveries.csv"}
 # The column of each sample whose distribution changes in the newest rows.
 DRIFTING = {"classification": "channel", "regression": "weather"}
 
@@ -256,8 +258,7 @@ def held_out(project: Project) -> pd.DataFrame:
     code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
     python = project.folder / ".venv" / "bin" / "python"
     text = project.run(str(python), "-c", code, "data/test_predictions.parquet")
-    source = Path(project.params()["data"]["source"]).name
-    truth = make_samples.SAMPLES[source]().truth
+    truth = make_samples.SAMPLES[SAMPLES[project.answers["task"]]]().truth
     columns = yaml.safe_load(project.text("schema.yaml"))["columns"]
     [target] = [column["name"] for column in columns if column["role"] == "target"]
     predictions = pd.read_csv(io.StringIO(text)).rename(columns={target: "target"})

@@ -1,4 +1,4 @@
-"""The steps of data preparation in their order; ``dvc.yaml`` runs each as a stage.
+"""The steps that prepare the retrieved records, in order; ``dvc.yaml`` runs each as a stage.
 
 Usage: ``python -m data_prep.pipeline STEP``, where STEP is one of the names in ``STEPS``.
 """
@@ -6,7 +6,6 @@ Usage: ``python -m data_prep.pipeline STEP``, where STEP is one of the names in 
 import argparse
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import narwhals as nw
@@ -14,14 +13,13 @@ import narwhals as nw
 from data_prep.cleaning import clean, standardise, usable
 from data_prep.engine import Engine
 from data_prep.feature_engineering import engineer
-from data_prep.retrieval import retrieve
-from data_prep.storage import read_parquet, write_parquet
+from data_prep.storage import read_parquet
 from data_prep.transformation import transform
 from data_prep.validation import validate
 from utils.config import Contract, ProjectError, load_contract, load_params, recipe
 from utils.files import write_json
 from utils.logging import run
-from utils.paths import CLEAN, FEATURES, RAW, REPORTS, RETRIEVAL, TRANSFORMED
+from utils.paths import CLEAN, FEATURES, RAW, REPORTS, TRANSFORMED
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +64,6 @@ def cleaning_report(
     }
 
 
-def retrieve_step() -> None:
-    """Raw records into ``data/raw.parquet``."""
-    params, contract = load_params(), load_contract()
-    frame, description = retrieve(Path(params.data.source), contract)
-    write_parquet(frame, RAW)
-    write_json(RETRIEVAL, description)
-    log.info("retrieved", extra={"rows": description.rows, "source": description.source})
-
-
 def clean_step() -> None:
     """Standardised, unique rows into ``data/clean.parquet``."""
     params, contract = load_params(), load_contract()
@@ -87,7 +76,7 @@ def clean_step() -> None:
             raise ProjectError(
                 "No row is left after cleaning: every row lacks an identifier, a timestamp or the "
                 "target. Compare the types and missing markers in schema.yaml and params.yaml "
-                f"with {params.data.source}."
+                f"with the records in {RAW}."
             )
         report = cleaning_report(engine, raw, engine.scan(CLEAN), contract, markers)
     write_json(REPORTS / "cleaning.json", report)
@@ -124,7 +113,6 @@ def features_step() -> None:
 
 
 STEPS = {
-    "retrieve": retrieve_step,
     "clean": clean_step,
     "validate": validate_step,
     "transform": transform_step,

@@ -32,6 +32,9 @@ SMALL_PARTS = 32
 READ_ROWS = 65_536
 TEXT = pa.string()
 MOMENT = pa.timestamp("us")
+NUMBERS = (pa.int64(), pa.float64())
+# How the types of the contract are kept when the records say nothing else.
+DECLARED = {"integer": pa.int64(), "float": pa.float64(), "timestamp": MOMENT}
 
 
 class Batch(NamedTuple):
@@ -278,35 +281,25 @@ def normalise(records: pa.Table, contract: Contract, source: str) -> pa.Table:
 
 def _plain(values: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
     """Return a column with one of the store's types, that of the contract where it is exact."""
+    declared = DECLARED.get(column.type, TEXT)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
     kind = values.type
-    numeric = column.type in {"integer", "float"}
-    if pa.types.is_dictionary(kind):
-        return _plain(values.cast(kind.value_type), column)
     if pa.types.is_null(kind):
-        return values.cast(
-            {"integer": pa.int64(), "float": pa.float64(), "timestamp": MOMENT}.get(
-                column.type, TEXT
-            )
-        )
+        return values.cast(declared)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         # the cast away from a time zone keeps the moment in UTC; finer than microseconds is cut
         return values.cast(MOMENT, safe=False)
-    if pa.types.is_boolean(kind):
-        return values.cast(pa.int64() if numeric else TEXT)
     if pa.types.is_floating(kind):
         return values.cast(pa.float64())
+    if pa.types.is_boolean(kind) and declared in NUMBERS:
+        return values.cast(pa.int64())
     if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        target = pa.float64() if column.type == "float" else pa.int64()
-        return _exact(values, target)
+        try:
+            return values.cast(pa.float64() if declared == pa.float64() else pa.int64())
+        except pa.ArrowInvalid:
+            pass  # a number that the type doesn't hold exactly stays whole as text
     return _text(values)
-
-
-def _exact(values: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
-    """Return numbers as ``target`` if it holds all of them exactly, else as text."""
-    try:
-        return values.cast(target)
-    except pa.ArrowInvalid:
-        return _text(values)
 
 
 def _text(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -348,8 +341,7 @@ def _alike(found: pa.DataType, held: pa.DataType) -> bool:
 
     Arrow would read text as a number or a moment, and a moment as a number.
     """
-    numbers = (pa.int64(), pa.float64())
-    return found == held or held == TEXT or (found in numbers and held in numbers)
+    return held in (found, TEXT) or (found in NUMBERS and held in NUMBERS)
 
 
 def _part(folder: Path, number: int) -> Path:
@@ -370,8 +362,9 @@ def _tables(paths: Sequence[Path], schema: pa.Schema) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch]).cast(schema)
 
 
-def _write(path: Path, tables: Iterator[pa.Table] | list[pa.Table], schema: pa.Schema,
-           origin: Origin) -> None:
+def _write(
+    path: Path, tables: Iterator[pa.Table] | list[pa.Table], schema: pa.Schema, origin: Origin
+) -> None:
     with atomic_path(path) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd", store_schema=False) as writer:
             for table in tables:

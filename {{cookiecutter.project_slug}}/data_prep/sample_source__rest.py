@@ -20,7 +20,7 @@ from utils.config import ProjectError, load_contract
 
 NAME = "sample"
 FOLDER = Path("data/source")
-PAGE_ROWS = 1000
+PAGE_ROWS = 2000
 PARAMETER = "since"
 
 

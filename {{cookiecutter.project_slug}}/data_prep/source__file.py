@@ -45,7 +45,7 @@ BATCH_BYTES = 64 * 2**20
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Section ``source`` of ``params.yaml``.
 
-    ``path``: a file, a folder, a pattern such as ``data/source/2026-*.csv``, or the URL of one of
+    ``path``: a file, a folder, a pattern such as ``data/source/2026-*``, or the URL of one of
     these. The credentials of a store come from the environment variables that its package reads.
     """
 
@@ -155,7 +155,6 @@ def _is_full(tables: list[pa.Table]) -> bool:
 def _tables(file: Path, name: str, contract: Contract, skipped: int) -> Iterator[pa.Table]:
     """Read the rows of a file after the first ``skipped`` ones."""
     suffix = PurePosixPath(name).suffix
-    plain = name.removesuffix(suffix) if suffix in COMPRESSIONS else name
     try:
         with pa.input_stream(str(file), compression=COMPRESSIONS.get(suffix)) as stream:
             source = cast("BinaryIO", stream) if suffix in COMPRESSIONS else file
@@ -165,7 +164,7 @@ def _tables(file: Path, name: str, contract: Contract, skipped: int) -> Iterator
                 if records.num_rows:
                     yield records
     except ProjectError as error:
-        if PurePosixPath(plain).suffix in {formats.SUFFIX, ""}:
+        if _without_compression(name).suffix in {formats.SUFFIX, ""}:
             raise
         raise ProjectError(f"{error} This project reads {formats.SUFFIX} files.") from error
     except (OSError, EOFError) as error:
@@ -209,9 +208,10 @@ def _find(settings: Settings) -> Files:
     source = describe(settings)
     system, path = fsspec.url_to_fs(settings.path)
     web = "https" in system.protocol
-    pattern = re.search(r"\*" if web else r"[*?[]", path.removesuffix(urlsplit(path).query))
-    # A web server has no folders, only addresses that may list others.
-    if not path.endswith("/") if web and not pattern else system.isfile(path):
+    pattern = re.search(r"\*" if web else r"[*?[]", path)
+    # Only an address with a slash at its end is taken for a folder, a page that lists others.
+    page = web and not pattern and not source.endswith("/")
+    if page or (not web and system.isfile(path)):
         name = PurePosixPath(source).name
         _refuse_pickles([name])
         return Files(system, {name: path})
@@ -244,8 +244,12 @@ def _find(settings: Settings) -> Files:
 
 
 def _is_of_format(name: str) -> bool:
+    return _without_compression(name).suffix == formats.SUFFIX
+
+
+def _without_compression(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
-    return formats.SUFFIX == (PurePosixPath(path.stem) if path.suffix in COMPRESSIONS else path).suffix
+    return path.with_suffix("") if path.suffix in COMPRESSIONS else path
 
 
 def _refuse_pickles(names: Iterable[str]) -> None:

@@ -5,9 +5,11 @@ never part of an address that is logged or shown.
 """
 
 import base64
+import functools
 import logging
 import math
 import os
+import ssl
 import tempfile
 import time
 from collections.abc import Callable
@@ -220,6 +222,12 @@ def credentials(chosen: Authentication | None) -> tuple[dict[str, str], dict[str
             return {}, {}
 
 
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    # Reading the certificates takes longer than a request.
+    return httpx2.create_ssl_context()
+
+
 def _origin(url: str) -> tuple[str, str, int | None]:
     parts = httpx2.URL(url)
     return parts.scheme, parts.host, parts.port
@@ -248,7 +256,9 @@ class Client:
         self._headers, self._query = credentials(authentication)
         self._limits = limits
         self._next_request = 0.0
-        self._client = httpx2.Client(timeout=limits.timeout_seconds, follow_redirects=False)
+        self._client = httpx2.Client(
+            timeout=limits.timeout_seconds, follow_redirects=False, verify=_trusted()
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -656,7 +656,7 @@ def test_links_and_cursors_in_a_body() -> None:
     assert following(NextLink("paging.none"), {}, page) is None
     assert following(Cursor("paging.cursor", "after"), {}, page) == {"cursor": 0}
     assert following(Cursor("last", "after"), {}, page) is None
-    with pytest.raises(ProjectError, match="no object with 'last.next'"):
+    with pytest.raises(ProjectError, match="no object with 'paging.next.more'"):
         following(NextLink("paging.next.more"), {}, page)
 
 

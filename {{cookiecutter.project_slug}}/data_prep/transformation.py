@@ -3,6 +3,7 @@
 import narwhals as nw
 from narwhals.typing import FrameT
 
+from data_prep.portable import as_float, whole_minutes
 from utils.config import Transformation
 
 MINUTES_PER_DAY = 1440
@@ -37,7 +38,7 @@ def transform(frame: FrameT, transformation: Transformation) -> FrameT:
         The same rows with the columns of ``transformed_names`` added, all 64-bit floats.
     """
     durations = [
-        ((nw.col(interval.end) - nw.col(interval.start)).dt.total_minutes() / MINUTES_PER_DAY)
+        (whole_minutes(nw.col(interval.end) - nw.col(interval.start)) / MINUTES_PER_DAY)
         .cast(nw.Float64)
         .alias(name)
         for name, interval in transformation.elapsed_days.items()
@@ -47,13 +48,14 @@ def transform(frame: FrameT, transformation: Transformation) -> FrameT:
         for name, parts in transformation.calendar.items()
         for part in parts
     ]
+    derived = frame.with_columns(*durations, *parts) if durations or parts else frame
+    schema = derived.collect_schema()
     logarithms = [
         nw.when(nw.col(name) >= 0)
-        .then((nw.col(name).cast(nw.Float64) + 1).log())
+        .then((as_float(nw.col(name), schema[name], frame.implementation) + 1).log())
         .otherwise(nw.lit(None))
         .cast(nw.Float64)
         .alias(f"log_{name}")
         for name in transformation.logarithm
     ]
-    derived = frame.with_columns(*durations, *parts) if durations or parts else frame
     return derived.with_columns(*logarithms) if logarithms else derived

@@ -1,0 +1,85 @@
+"""What dataframe engines do differently, made the same in this one place.
+
+Each function says what differs. ``tests/test_portable.py`` tells when a new version of a library
+makes one of them needless.
+"""
+
+from collections.abc import Sequence
+
+import narwhals as nw
+from narwhals.typing import FrameT
+
+LARGEST_EXACT = 2**53
+# Half of the bits that a float holds exactly.
+SPLIT = 2**26
+# Between these, every engine writes the digits of a fraction alike and without an exponent.
+PLAIN_FRACTIONS = (1e-3, 1e7)
+
+
+def keep(value: nw.Expr, condition: nw.Expr) -> nw.Expr:
+    """Return ``value`` where ``condition`` holds, else missing."""
+    return nw.when(condition).then(value).otherwise(nw.lit(None))
+
+
+def as_float(value: nw.Expr, dtype: nw.dtypes.DType, implementation: nw.Implementation) -> nw.Expr:
+    """Return a number as a 64-bit float, the nearest one if it is a large integer.
+
+    pandas raises on integers beyond 2**53 instead of rounding them, so there each is put together
+    from two halves that are exact.
+    """
+    if dtype.is_integer() and implementation.is_pandas_like():
+        high = value // SPLIT
+        low = value - high * SPLIT
+        return high.cast(nw.Float64) * float(SPLIT) + low.cast(nw.Float64)
+    return value.cast(nw.Float64)
+
+
+def without_negative_zero(value: nw.Expr) -> nw.Expr:
+    """Return a float with 0 for -0, which some engines turn into 0 on their way and others don't.
+
+    Adding 0 is not enough: Polars leaves the addition out.
+    """
+    return nw.when(value == 0).then(nw.lit(0.0)).otherwise(value)
+
+
+def as_text(value: nw.Expr, dtype: nw.dtypes.DType) -> nw.Expr:
+    """Return any value as text.
+
+    Engines write floats and moments in ways of their own: 1.0 becomes ``1``, a fraction keeps its
+    digits unless it is so small or large that they would need an exponent, which makes it missing,
+    and moments are written to the second.
+    """
+    if dtype == nw.String:
+        return value
+    if dtype.is_float():
+        whole = keep(value, (value == value.round(0)) & (value.abs() <= LARGEST_EXACT))
+        smallest, largest = PLAIN_FRACTIONS
+        plain = (value != value.round(0)) & (value.abs() >= smallest) & (value.abs() < largest)
+        return nw.coalesce(whole.cast(nw.Int64).cast(nw.String), keep(value, plain).cast(nw.String))
+    if isinstance(dtype, nw.Datetime | nw.Date):
+        # pandas adds the fraction to the seconds
+        written = value.cast(nw.Datetime("us")).dt.to_string("%Y-%m-%d %H:%M:%S")
+        return written.str.replace_all(r"\.[0-9]+$", "")
+    return (value.cast(nw.Int64) if dtype == nw.Boolean else value).cast(nw.String)
+
+
+def whole_minutes(duration: nw.Expr) -> nw.Expr:
+    """Return a duration in whole minutes, cut towards 0; pandas gives floats, even -0."""
+    return duration.dt.total_minutes().cast(nw.Int64)
+
+
+def newest(frame: FrameT, keys: Sequence[str], order: Sequence[str]) -> FrameT:
+    """Keep the last row of each key by ``order``; a missing value comes before all others.
+
+    ``unique`` needs the names of the order as a list. On pandas it sorts the whole table by all of
+    them, where few rows share their key with another, so there only these few are sorted.
+    """
+    if not frame.implementation.is_pandas_like():
+        return frame.unique(subset=list(keys), keep="last", order_by=list(order))
+    shared = nw.col(keys[0]).is_duplicated() if len(keys) == 1 else nw.len().over(*keys) > 1
+    names = frame.collect_schema().names()
+    marked = frame.with_columns(shared.alias("shares its key"))
+    alone = marked.filter(~nw.col("shares its key")).select(names)
+    together = marked.filter(nw.col("shares its key")).select(names)
+    kept = together.unique(subset=list(keys), keep="last", order_by=list(order))
+    return nw.concat([alone, kept])

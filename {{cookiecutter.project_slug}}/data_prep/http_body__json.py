@@ -62,4 +62,5 @@ def _split(
     members = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     inner, *further = names
     records, others = _split(members.pop(inner, None), further)
-    return records, {**{name: msgspec.json.decode(raw) for name, raw in members.items()}, inner: others}
+    decoded = {name: msgspec.json.decode(raw) for name, raw in members.items()}
+    return records, {**decoded, inner: others}

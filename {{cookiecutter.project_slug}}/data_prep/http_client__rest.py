@@ -1,7 +1,7 @@
 """Answers over HTTP: authenticated, retried, and bounded in rate, time and size.
 
-Credentials are read from environment variables, are sent to the host of ``source.url`` only, and are
-never part of an address that is logged or shown.
+Credentials are read from environment variables, are sent to the host of ``source.url`` only, and
+are never part of an address that is logged or shown.
 """
 
 import base64
@@ -163,7 +163,7 @@ def checked(url: str) -> str:
         parts = httpx2.URL("")
     if parts.scheme not in {"http", "https"} or not parts.host:
         raise ProjectError(
-            "source.url of params.yaml, or a link of its answers, is no http:// or https:// address."
+            "source.url of params.yaml, or a link in an answer, is no http:// or https:// address."
         )
     if parts.userinfo:
         raise ProjectError(
@@ -324,12 +324,13 @@ class Client:
             reraise=True,
         )
         try:
-            return retrying(self._attempt, checked(url), read)
+            result: T = retrying(self._attempt, checked(url), read)
         except RetriableError as error:
             raise ProjectError(
                 f"{shown(url)} failed {limits.attempts} times, at last because {error}. What was "
                 "retrieved is stored: run again to continue, and see source.limits of params.yaml."
             ) from None
+        return result
 
     def _attempt(self, url: str, read: Callable[[Answer], T]) -> T:
         with tempfile.TemporaryFile() as body:
@@ -394,9 +395,9 @@ class Client:
             asked = retry_after(response.headers.get("retry-after"), datetime.now(UTC))
             if asked > self._limits.maximum_wait_seconds:
                 raise ProjectError(
-                    f"{shown(url)} asks to wait {math.ceil(asked)} s (status {status}), longer than "
-                    "source.limits.maximum_wait_seconds of params.yaml. Run again after that time: "
-                    "retrieval continues from the last stored page."
+                    f"{shown(url)} asks to wait {math.ceil(asked)} s (status {status}), longer "
+                    "than source.limits.maximum_wait_seconds of params.yaml. Run again after that "
+                    "time: retrieval continues from the last stored page."
                 )
             raise RetriableError(f"the server answered with status {status}", asked)
         if status in UNAUTHORISED:
@@ -428,8 +429,8 @@ class Client:
             body.write(chunk)
             if body.tell() > limit:
                 raise ProjectError(
-                    f"{shown(url)} answered with more than {self._limits.maximum_megabytes:g} MB. Ask "
-                    "for fewer records a page, or raise source.limits.maximum_megabytes of "
+                    f"{shown(url)} answered with more than {self._limits.maximum_megabytes:g} MB. "
+                    "Ask for fewer records a page, or raise source.limits.maximum_megabytes of "
                     "params.yaml."
                 )
             if time.monotonic() > end:

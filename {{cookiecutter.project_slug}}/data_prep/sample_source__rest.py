@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pyarrow as pa
 
@@ -51,8 +51,8 @@ def reachable(url: str) -> Iterator[str]:
     moments = [_moment(value) for value in table[columns[0].name].to_pylist()] if columns else []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
-            query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        def do_GET(self) -> None:
+            query = dict(parse_qsl(urlsplit(self.path).query))
             number = int(query.pop("page", 0))
             chosen = table
             if PARAMETER in query:

@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx2
 import msgspec
@@ -127,10 +126,10 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
         walk = _Walk(client, url, settings, [column.name for column in contract.columns])
         if place.settings == fingerprint:
             if place is not start and place.request is not None:
-                left = 0
-                for left, batch in enumerate(walk.batches(place), 1):
+                interrupted = walk.batches(place)
+                if (batch := next(interrupted, None)) is not None:
                     yield batch
-                if left:
+                    yield from interrupted
                     return
             if settings.since is not None and place.watermark is not None:
                 yield from walk.batches(
@@ -182,9 +181,9 @@ class _Walk:
                 )
                 place = msgspec.structs.replace(place, request=first(self._settings.pagination))
         raise ProjectError(
-            f"The records of {describe(self._settings)} moved between pages in {MAXIMUM_WALKS} walks, "
-            "so some may be missing. Ask for them in the order of a column that never changes "
-            "(source.parameters of params.yaml), or use another pagination."
+            f"The records of {describe(self._settings)} moved between pages in {MAXIMUM_WALKS} "
+            "walks, so some may be missing. Ask for them in the order of a column that never "
+            "changes (source.parameters of params.yaml), or use another pagination."
         )
 
     def _pages(self, place: Place) -> Iterator[Batch]:
@@ -240,8 +239,8 @@ class _Walk:
     def _read(self, answer: Answer) -> tuple[pa.Table, Page]:
         if answer.kind in {"text/html", "application/xhtml+xml"}:
             raise ProjectError(
-                f"{shown(answer.url)} answered with a web page instead of records. Check source.url "
-                "and source.authentication of params.yaml."
+                f"{shown(answer.url)} answered with a web page instead of records. Check "
+                "source.url and source.authentication of params.yaml."
             )
         try:
             tables, others = parse(answer.body, shown(answer.url), self._settings.records)
@@ -275,8 +274,9 @@ class _Walk:
             return place
         if since.column not in records.column_names:
             raise ProjectError(
-                f"The records of {describe(self._settings)} have no column {since.column!r}, which "
-                f"source.since of params.yaml names. They have {', '.join(records.column_names)}."
+                f"The records of {describe(self._settings)} have no column {since.column!r}, "
+                f"which source.since of params.yaml names. They have "
+                f"{', '.join(records.column_names)}."
             )
         watermark, known = place.watermark, place.known
         for value, mark in zip(records[since.column].to_pylist(), digests, strict=True):

@@ -47,6 +47,14 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "root_mean_squared_error",
         "residual",
     ],
+    ("data_source", "rest"): [
+        "httpx2?\\.",
+        "tenacity",
+        "http_client",
+        "pagination",
+        "retry-after",
+        "link_header",
+    ],
     ("serving", "api"): [
         "fastapi",
         "uvicorn",

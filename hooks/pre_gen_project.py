@@ -63,6 +63,7 @@ DEPENDENCIES = {
     "httpx2",
     "hypothesis",
     "ipykernel",
+    "jsonschema",
     "matplotlib",
     "msgspec",
     "mypy",

@@ -279,7 +279,9 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
     try:
         table = _table(b"\n".join(lines), 0)
     except (_UnreadableError, UnicodeDecodeError) as error:
-        raise ProjectError(f"The messages are not all JSON: {error}. Check what is sent.") from error
+        raise ProjectError(
+            f"The messages are not all JSON: {error}. Check what is sent."
+        ) from error
     if table.num_rows != len(messages):
         raise ProjectError("A message holds no JSON object, or several. Check what is sent.")
     for column in contract.columns:

@@ -126,7 +126,8 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
         for name in _order(versions, held, reading):
             rows = reading.rows if reading else 0
             file = _local(files, name, local, source)
-            for table in _tables(file, name, contract, rows):
+            shown = source if source.endswith(name) else f"{source}: {name}"
+            for table in _tables(file, shown, contract, rows):
                 if waiting and (_is_full(waiting) or table.schema != waiting[0].schema):
                     yield batch()
                     waiting, restart = [], False
@@ -146,10 +147,9 @@ def _order(
 
 
 def _is_full(tables: list[pa.Table]) -> bool:
-    return (
-        sum(table.num_rows for table in tables) >= BATCH_ROWS
-        or sum(table.nbytes for table in tables) >= BATCH_BYTES
-    )
+    rows: int = sum(table.num_rows for table in tables)
+    size: int = sum(table.nbytes for table in tables)
+    return rows >= BATCH_ROWS or size >= BATCH_BYTES
 
 
 def _tables(file: Path, name: str, contract: Contract, skipped: int) -> Iterator[pa.Table]:

@@ -52,6 +52,14 @@ WORDS: dict[tuple[str, str], list[str]] = {
     ],
     ("data_source", "sql"): [r"\bsql\b", "sqlite", "postgres", "adbc"],
     ("data_source", "stream"): ["kafka", "make consume", "dead.letters", "message queue"],
+    ("data_source", "rest"): [
+        "httpx2?\\.",
+        "tenacity",
+        "http_client",
+        "pagination",
+        "retry-after",
+        "link_header",
+    ],
     ("serving", "api"): [
         "fastapi",
         "uvicorn",

@@ -23,6 +23,9 @@ from tests.test_manifest import requirement_names
 MODULES = {
     "pyyaml": {"yaml"},
     "scikit_learn": {"sklearn"},
+    "grpcio_tools": {"grpc_tools"},
+    "protobuf": {"google"},
+    "adbc_driver_postgresql": {"adbc_driver_postgresql"},
     "prometheus_client": {"prometheus_client"},
     "pre_commit": set[str](),
 }
@@ -47,6 +50,16 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "root_mean_squared_error",
         "residual",
     ],
+    ("data_source", "sql"): [r"\bsql\b", "sqlite", "postgres", "adbc"],
+    ("data_source", "stream"): ["kafka", "make consume", "dead.letters", "message queue"],
+    ("data_source", "rest"): [
+        "httpx2?\\.",
+        "tenacity",
+        "http_client",
+        "pagination",
+        "retry-after",
+        "link_header",
+    ],
     ("serving", "api"): [
         "fastapi",
         "uvicorn",
@@ -59,6 +72,9 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "web service",
     ],
     ("serving", "batch"): ["make score", "batch scoring", "score[sd]? (a |whole )?files?"],
+    ("data_format", "json"): ["json records"],
+    ("data_format", "avro"): ["avro"],
+    ("data_format", "protobuf"): ["protobuf", r"\bprotoc\b", r"\.proto\b", "protocol buffers"],
     ("ci", "github"): ["github"],
     ("ci", "gitlab"): ["gitlab"],
     ("dvc_remote", "local"): ["_storage`"],
@@ -84,7 +100,7 @@ class Baked:
     def files(self) -> Iterator[tuple[str, str]]:
         """Relative path and text of each file but the data."""
         for path in sorted(self.folder.rglob("*")):
-            if path.is_file() and path.suffix != ".csv":
+            if path.is_file() and not path.as_posix().endswith(template.DATA):
                 yield path.relative_to(self.folder).as_posix(), path.read_text(encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """The format of the records: Protocol Buffers, each message with its length before it.
 
-The bytes do not say what they mean, so the schema is needed: a ``.proto`` file (or a descriptor set,
-``.desc``) beside the data with the same name, or for messages the only one in ``data/source``. The
-first message type of the file is the record. A field declared ``optional`` that is not set is a
+The bytes do not say what they mean, so the schema is needed: a ``.proto`` file, or a descriptor set
+(``.desc``), beside the data with the same name, or for messages the only one in ``data/source``.
+The first message type of the file is the record. A field declared ``optional`` that is not set is a
 missing value; one without the word can't be missing.
 """
 
@@ -10,7 +10,7 @@ import datetime as dt
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import pyarrow as pa
@@ -36,8 +36,15 @@ REGISTRY = b"\x00"
 REGISTRY_BYTES = 5
 MOMENT = "google.protobuf.Timestamp"
 
-INTEGERS = {FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64}
-UNSIGNED = {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
+ARROW_TYPES = {
+    FieldDescriptor.CPPTYPE_INT32: pa.int64(),
+    FieldDescriptor.CPPTYPE_INT64: pa.int64(),
+    FieldDescriptor.CPPTYPE_UINT32: pa.uint64(),
+    FieldDescriptor.CPPTYPE_UINT64: pa.uint64(),
+    FieldDescriptor.CPPTYPE_FLOAT: pa.float64(),
+    FieldDescriptor.CPPTYPE_DOUBLE: pa.float64(),
+    FieldDescriptor.CPPTYPE_BOOL: pa.bool_(),
+}
 FLOATS = {FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE}
 
 MessageClass = type[Message]
@@ -198,7 +205,11 @@ def _length(content: bytes, position: int) -> tuple[int, int]:
 
 
 def _table(records: Sequence[Message], kind: MessageClass) -> pa.Table:
-    return pa.table({field.name: _column(records, field) for field in kind.DESCRIPTOR.fields})
+    return pa.table({field.name: _column(records, field) for field in _fields(kind)})
+
+
+def _fields(kind: MessageClass) -> list[FieldDescriptor]:
+    return cast("list[FieldDescriptor]", list(kind.DESCRIPTOR.fields))
 
 
 def _column(records: Sequence[Message], field: FieldDescriptor) -> pa.Array:
@@ -215,8 +226,11 @@ def _column(records: Sequence[Message], field: FieldDescriptor) -> pa.Array:
 
 def _array(values: Sequence[Any], field: FieldDescriptor) -> pa.Array:
     if field.message_type and field.message_type.full_name == MOMENT and not field.is_repeated:
-        moments = [None if value is None else value.ToDatetime() for value in values]
-        return pa.array(moments, pa.timestamp("us"))
+        moments = [
+            None if value is None else value.seconds * 1_000_000 + value.nanos // 1_000
+            for value in values
+        ]
+        return pa.array(moments, pa.int64()).cast(pa.timestamp("us"))
     if field.is_repeated or field.message_type:
         return pa.array([_json(value) for value in values], pa.string())
     if field.enum_type:
@@ -225,13 +239,9 @@ def _array(values: Sequence[Any], field: FieldDescriptor) -> pa.Array:
             [None if value is None else names.get(value, str(value)) for value in values],
             pa.string(),
         )
-    if field.cpp_type in UNSIGNED:
-        return pa.array(values, pa.uint64())
-    if field.cpp_type in INTEGERS:
-        return pa.array(values, pa.int64())
-    if field.cpp_type in FLOATS:
-        return pa.array(values, pa.float64())
-    return pa.array(values)
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return pa.array(values, pa.string())
+    return pa.array(values, ARROW_TYPES.get(field.cpp_type, pa.binary()))
 
 
 def _json(value: Any) -> str | None:
@@ -251,7 +261,7 @@ def _plain(value: Any) -> Any:
 def _messages(table: pa.Table, path: Path) -> Iterator[bytes]:
     """Serialise each record; missing values are not set."""
     kind = message_class(path)
-    fields = list(kind.DESCRIPTOR.fields)
+    fields = _fields(kind)
     try:
         columns = []
         for field in fields:

@@ -59,6 +59,10 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "web service",
     ],
     ("serving", "batch"): ["make score", "batch scoring", "score[sd]? (a |whole )?files?"],
+    # pandas trains and Polars serves in every project, so only what a module says betrays them.
+    ("engine", "pandas"): ["runs data preparation: pandas"],
+    ("engine", "polars"): ["runs data preparation: polars"],
+    ("engine", "duckdb"): ["duckdb", "memory_limit"],
     ("ci", "github"): ["github"],
     ("ci", "gitlab"): ["gitlab"],
     ("license", "MIT"): [r"\bMIT\b"],

@@ -263,18 +263,22 @@ def _weighted(rows: pa.Table, weights: Array) -> pa.Table:
     return rows.append_column(SAMPLING_WEIGHT, pa.array(weights))
 
 
-def _weights(rows: pa.Table, name: str, *, positive: bool) -> Array:
+def _weights(rows: pa.Table, settings: Sampling, *, positive: bool) -> Array:
     """Return the weights by which rows are drawn, shape (n,).
 
     Raises:
         ProjectError: one is missing or negative, or zero although the sample has to stand for it.
     """
-    weights: Array = rows[name].to_numpy().astype(np.float64)
+    column = rows[settings.weight or ""]
+    if settings.missing_weight is not None:
+        column = pc.fill_null(column.cast(pa.float64()), settings.missing_weight)
+    weights: Array = column.to_numpy().astype(np.float64)
     bad = ~np.isfinite(weights) | (weights < 0) | (positive & (weights == 0))
     if bad.any():
         raise ProjectError(
-            f"sampling.weight {name!r} is missing, negative or zero in {int(bad.sum()):,} of "
-            f"{weights.size:,} rows. Name a column that has a positive number in each row."
+            f"sampling.weight {settings.weight!r} is missing, negative or zero in "
+            f"{int(bad.sum()):,} of {weights.size:,} rows. Name a column that has a positive "
+            "number in each row, or set missing_weight to what counts where it is missing."
         )
     return weights
 
@@ -292,11 +296,10 @@ def weighted_sample(
         carry: add how many rows each stands for, so that weighted sums estimate those of all rows
             without bias; this needs positive weights.
     """
-    name = settings.weight or ""
 
     def parts() -> Iterator[tuple[pa.Table, Codes, Array]]:
         for rows in batches():
-            weights = _weights(rows, name, positive=carry)
+            weights = _weights(rows, settings, positive=carry)
             drawable = weights > 0
             ranks = np.full(weights.size, np.inf)
             waits = -np.log(priorities(rows, keys, settings.seed))
@@ -312,7 +315,7 @@ def weighted_sample(
     # Given the rank of the first row left out, a row is drawn when its rank is below that.
     limit = float(kept.ranks.max())
     drawn = _smallest(kept, np.array([count]))
-    probability = -np.expm1(-_weights(drawn.rows, name, positive=True) * limit)
+    probability = -np.expm1(-_weights(drawn.rows, settings, positive=True) * limit)
     return _weighted(drawn.rows, 1 / probability)
 
 

@@ -197,11 +197,10 @@ def reservoir_sample(batches: Batches, keys: list[str], settings: Sampling) -> p
     return kept.rows if kept else None
 
 
-def _strata(rows: pa.Table, by: Iterable[str]) -> list[str]:
+def _strata(rows: pa.Table, by: Iterable[str]) -> pa.ChunkedArray:
     """Return the name of each row's stratum: its values, ``missing`` where there is none."""
     texts = [pc.fill_null(pc.cast(rows[name], pa.string()), "missing") for name in by]
-    joined: list[str] = pc.binary_join_element_wise(*texts, DIVIDER).to_pylist()
-    return joined
+    return pc.binary_join_element_wise(*texts, DIVIDER)
 
 
 def allocate(sizes: Codes, total: int) -> Codes:
@@ -234,9 +233,8 @@ def stratified_sample(batches: Batches, keys: list[str], settings: Sampling) -> 
     """
     counts: dict[str, int] = {}
     for rows in batches():
-        found = np.unique(_strata(rows, settings.by), return_counts=True)
-        for name, count in zip(*found, strict=True):
-            counts[str(name)] = counts.get(str(name), 0) + int(count)
+        for found in pc.value_counts(_strata(rows, settings.by)).to_pylist():
+            counts[found["values"]] = counts.get(found["values"], 0) + found["counts"]
     names = sorted(counts)
     sizes = np.array([counts[name] for name in names])
     if settings.share:
@@ -246,8 +244,8 @@ def stratified_sample(batches: Batches, keys: list[str], settings: Sampling) -> 
 
     def parts() -> Iterator[tuple[pa.Table, Codes, Array]]:
         for rows in batches():
-            codes = np.searchsorted(names, _strata(rows, settings.by)).astype(np.int64)
-            yield rows, codes, priorities(rows, keys, settings.seed)
+            codes = pc.index_in(_strata(rows, settings.by), pa.array(names)).to_numpy()
+            yield rows, codes.astype(np.int64), priorities(rows, keys, settings.seed)
 
     kept = bottom(parts(), limits)
     if kept is None:

@@ -57,6 +57,7 @@ DEPENDENCIES = {
     "httpx2",
     "hypothesis",
     "ipykernel",
+    "jsonschema",
     "matplotlib",
     "msgspec",
     "mypy",

@@ -1,11 +1,10 @@
-"""The steps of data preparation in their order; ``dvc.yaml`` runs each as a stage.
+"""The steps that prepare the retrieved records, in order; ``dvc.yaml`` runs each as a stage.
 
 Usage: ``python -m data_prep.pipeline STEP``, where STEP is one of the names in ``STEPS``.
 """
 
 import argparse
 import logging
-from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -13,9 +12,7 @@ import narwhals as nw
 from data_prep.cleaning import clean, standardise, unusable_row
 from data_prep.engine import Engine
 from data_prep.feature_engineering import engineer
-from data_prep.retrieval import retrieve
 from data_prep.sampling import sample
-from data_prep.storage import write_parquet
 from data_prep.transformation import transform
 from data_prep.validation import validate
 from data_prep.validation_report import to_html
@@ -28,7 +25,6 @@ from utils.paths import (
     QUARANTINE,
     RAW,
     REPORTS,
-    RETRIEVAL,
     SAMPLE,
     TRANSFORMED,
     VALID,
@@ -76,15 +72,6 @@ def cleaning_report(
     }
 
 
-def retrieve_step() -> None:
-    """Raw records into ``data/raw.parquet``."""
-    params, contract = load_params(), load_contract()
-    frame, description = retrieve(Path(params.data.source), contract)
-    write_parquet(frame, RAW)
-    write_json(RETRIEVAL, description)
-    log.info("retrieved", extra={"rows": description.rows, "source": description.source})
-
-
 def clean_step() -> None:
     """Standardised, unique rows into ``data/clean.parquet``."""
     params, contract = load_params(), load_contract()
@@ -97,7 +84,7 @@ def clean_step() -> None:
             raise ProjectError(
                 "No row is left after cleaning: every row lacks an identifier, a timestamp or the "
                 "target. Compare the types and missing markers in schema.yaml and params.yaml "
-                f"with {params.data.source}."
+                f"with the records in {RAW}."
             )
         report = cleaning_report(engine, raw, engine.scan(CLEAN), contract, markers)
     write_json(REPORTS / "cleaning.json", report)
@@ -162,7 +149,6 @@ def features_step() -> None:
 
 
 STEPS = {
-    "retrieve": retrieve_step,
     "clean": clean_step,
     "validate": validate_step,
     "sample": sample_step,

@@ -151,9 +151,8 @@ class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the raw records come from and how they write a missing value."""
+    """How raw records write a missing value."""
 
-    source: str
     missing_markers: tuple[str, ...]
 
 
@@ -241,6 +240,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every setting of the pipeline."""
 
     project: Project
+    source: dict[str, Any]
     data: Data
     engine: dict[str, Any]
     sampling: Sampling

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-RAW = Path("data/raw.parquet")
+RAW = Path("data/raw")
 CLEAN = Path("data/clean.parquet")
 VALID = Path("data/valid.parquet")
 QUARANTINE = Path("data/quarantine.parquet")

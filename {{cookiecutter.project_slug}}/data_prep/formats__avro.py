@@ -242,14 +242,14 @@ def _containers(header: _Header, stream: BinaryIO) -> Iterator[bytes]:
         block = _exactly(stream, length)
         if _exactly(stream, SYNC_BYTES) != header.sync:
             raise _UnreadableError("one of its blocks is damaged")
-        if size and (rows + count > BATCH_ROWS or size + length > BLOCK_BYTES):
+        if rows and (rows + count > BATCH_ROWS or size + length > BLOCK_BYTES):
             yield b"".join(content)
             content = [header.content]
             rows = size = 0
         content += [written_count, written_length, block, header.sync]
         rows += count
         size += length
-    if size:
+    if rows:
         yield b"".join(content)
 
 

@@ -197,6 +197,7 @@ def encode(table: pa.Table, contract: Contract) -> list[bytes]:
     texts = [column.cast(pa.string()).to_pylist() for column in selected.columns]
     for row in zip(*texts, strict=True):
         stream = io.StringIO(newline="")
-        csv.writer(stream, lineterminator="").writerow(row)
-        messages.append(stream.getvalue().encode())
+        # a value is quoted only if it holds a character of the line end that is asked for
+        csv.writer(stream, lineterminator="\r\n").writerow(row)
+        messages.append(stream.getvalue().removesuffix("\r\n").encode())
     return messages

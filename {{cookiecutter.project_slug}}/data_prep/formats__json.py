@@ -34,6 +34,7 @@ SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
 
 Record = dict[str, msgspec.Raw]
 RECORD = msgspec.json.Decoder(Record)
+LINES = msgspec.json.Decoder(msgspec.Raw)
 ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -75,13 +76,12 @@ def _read(stream: BinaryIO, name: str) -> Iterator[pa.Table]:
             first = block.removeprefix(BYTE_ORDER_MARK).lstrip(WHITESPACE)
         if not first:
             raise _UnreadableError("it is empty")
-        chunks = _from_array if first.startswith(b"[") else _from_lines
         rows = 0
-        for lines in chunks(first, stream):
-            for begin in range(0, len(lines), BATCH_ROWS):
-                table = _table(lines[begin : begin + BATCH_ROWS], rows)
-                rows += table.num_rows
-                yield table
+        for text in (_from_array if first.startswith(b"[") else _from_lines)(first, stream):
+            table = _table(text, rows)
+            rows += table.num_rows
+            for begin in range(0, table.num_rows, BATCH_ROWS):
+                yield table.slice(begin, BATCH_ROWS)
         if rows == 0:
             yield pa.table({})
     except (_UnreadableError, UnicodeDecodeError) as error:
@@ -91,23 +91,19 @@ def _read(stream: BinaryIO, name: str) -> Iterator[pa.Table]:
         ) from error
 
 
-def _from_lines(first: bytes, stream: BinaryIO) -> Iterator[list[bytes]]:
+def _from_lines(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
     """Cut text with one object per line into pieces of whole lines."""
     begun = [first]
     while block := stream.read(BLOCK_BYTES):
         end = block.rfind(b"\n") + 1
         if end:
-            yield _filled(b"".join([*begun, block[:end]]))
+            yield b"".join([*begun, block[:end]])
             begun = []
         begun.append(block[end:])
-    yield _filled(b"".join(begun))
+    yield b"".join(begun)
 
 
-def _filled(text: bytes) -> list[bytes]:
-    return [line for line in text.split(b"\n") if line.strip(WHITESPACE)]
-
-
-def _from_array(first: bytes, stream: BinaryIO) -> Iterator[list[bytes]]:
+def _from_array(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
     """Cut an array into pieces of whole elements, each element as one line."""
     begun = first[1:]
     following = False
@@ -115,7 +111,7 @@ def _from_array(first: bytes, stream: BinaryIO) -> Iterator[list[bytes]]:
         begun += block
         end, elements = _whole_elements(begun)
         if elements:
-            yield elements
+            yield b"\n".join(elements)
             begun = begun[end:]
             following = True
     begun = begun.rstrip(WHITESPACE)
@@ -124,7 +120,7 @@ def _from_array(first: bytes, stream: BinaryIO) -> Iterator[list[bytes]]:
     elements = _elements(begun[:-1])
     if following and not elements:
         raise _UnreadableError("the array ends with a comma")
-    yield elements
+    yield b"\n".join(elements)
 
 
 def _elements(text: bytes) -> list[bytes]:
@@ -175,26 +171,35 @@ def _last_end(text: bytes) -> int:
     return last
 
 
-def _table(lines: Sequence[bytes], rows_before: int) -> pa.Table:
+def _table(text: bytes, rows_before: int) -> pa.Table:
     """Parse objects, one per line, all columns at once where they are plain."""
+    # The fast parser forgives some mistakes, this one none, and it says how many records there are.
     try:
-        frame = pl.read_ndjson(BytesIO(b"\n".join(lines)), infer_schema_length=None)
-        awkward = [column.name for column in frame.iter_columns() if _is_awkward(column)]
+        written = LINES.decode_lines(text)
+    except msgspec.DecodeError as error:
+        raise _UnreadableError(f"after record {rows_before} or later: {error}") from error
+    if not written:
+        return pa.table({})
+    try:
+        frame = pl.read_ndjson(BytesIO(text), infer_schema_length=None)
     except pl.exceptions.PolarsError:
-        frame, awkward = None, []
-    if frame is not None and not awkward and frame.shape == (len(lines), frame.width):
+        frame = pl.DataFrame()
+    if frame.height != len(written):
+        frame = pl.DataFrame()
+    awkward = {column.name for column in frame.iter_columns() if _is_awkward(column)}
+    if frame.width and not awkward:
         return _arrow(frame)
-    records = [_record(line, number) for number, line in enumerate(lines, start=rows_before + 1)]
+    records = [_record(raw, number) for number, raw in enumerate(written, start=rows_before + 1)]
+    plain = _arrow(frame.drop(awkward))
     names = dict.fromkeys(name for record in records for name in record)
-    arrays = {
-        name: _array([record.get(name) for record in records])
-        for name in names
-        if frame is None or name in awkward
-    }
-    if frame is not None and awkward:
-        plain = _arrow(frame.drop(awkward))
-        arrays |= {name: plain[name] for name in plain.column_names}
-    return pa.table({name: arrays[name] for name in names})
+    return pa.table(
+        {
+            name: plain[name]
+            if name in plain.column_names
+            else _array([record.get(name) for record in records])
+            for name in names
+        }
+    )
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:
@@ -212,9 +217,9 @@ def _is_awkward(column: pl.Series) -> bool:
     return column.dtype not in {pl.Int64, pl.String, pl.Boolean, pl.Null}
 
 
-def _record(line: bytes, number: int) -> Record:
+def _record(text: msgspec.Raw, number: int) -> Record:
     try:
-        return RECORD.decode(line)
+        return RECORD.decode(text)
     except msgspec.DecodeError as error:
         raise _UnreadableError(f"record {number} is not an object: {error}") from error
 
@@ -272,9 +277,13 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
     """
     lines = [_one_line(message.removeprefix(BYTE_ORDER_MARK)) for message in messages]
     try:
-        table = _table(lines, 0) if lines else pa.table({})
+        table = _table(b"\n".join(lines), 0)
     except (_UnreadableError, UnicodeDecodeError) as error:
-        raise ProjectError(f"Among the messages {error}. Check what is sent.") from error
+        raise ProjectError(
+            f"The messages are not all JSON: {error}. Check what is sent."
+        ) from error
+    if table.num_rows != len(messages):
+        raise ProjectError("A message holds no JSON object, or several. Check what is sent.")
     for column in contract.columns:
         if column.nullable and column.name not in table.column_names:
             table = table.append_column(column.name, pa.nulls(len(messages)))

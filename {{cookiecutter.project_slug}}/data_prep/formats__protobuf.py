@@ -36,8 +36,15 @@ REGISTRY = b"\x00"
 REGISTRY_BYTES = 5
 MOMENT = "google.protobuf.Timestamp"
 
-INTEGERS = {FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64}
-UNSIGNED = {FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
+ARROW_TYPES = {
+    FieldDescriptor.CPPTYPE_INT32: pa.int64(),
+    FieldDescriptor.CPPTYPE_INT64: pa.int64(),
+    FieldDescriptor.CPPTYPE_UINT32: pa.uint64(),
+    FieldDescriptor.CPPTYPE_UINT64: pa.uint64(),
+    FieldDescriptor.CPPTYPE_FLOAT: pa.float64(),
+    FieldDescriptor.CPPTYPE_DOUBLE: pa.float64(),
+    FieldDescriptor.CPPTYPE_BOOL: pa.bool_(),
+}
 FLOATS = {FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE}
 
 MessageClass = type[Message]
@@ -215,8 +222,11 @@ def _column(records: Sequence[Message], field: FieldDescriptor) -> pa.Array:
 
 def _array(values: Sequence[Any], field: FieldDescriptor) -> pa.Array:
     if field.message_type and field.message_type.full_name == MOMENT and not field.is_repeated:
-        moments = [None if value is None else value.ToDatetime() for value in values]
-        return pa.array(moments, pa.timestamp("us"))
+        moments = [
+            None if value is None else value.seconds * 1_000_000 + value.nanos // 1_000
+            for value in values
+        ]
+        return pa.array(moments, pa.int64()).cast(pa.timestamp("us"))
     if field.is_repeated or field.message_type:
         return pa.array([_json(value) for value in values], pa.string())
     if field.enum_type:
@@ -225,13 +235,9 @@ def _array(values: Sequence[Any], field: FieldDescriptor) -> pa.Array:
             [None if value is None else names.get(value, str(value)) for value in values],
             pa.string(),
         )
-    if field.cpp_type in UNSIGNED:
-        return pa.array(values, pa.uint64())
-    if field.cpp_type in INTEGERS:
-        return pa.array(values, pa.int64())
-    if field.cpp_type in FLOATS:
-        return pa.array(values, pa.float64())
-    return pa.array(values)
+    if field.type == FieldDescriptor.TYPE_STRING:
+        return pa.array(values, pa.string())
+    return pa.array(values, ARROW_TYPES.get(field.cpp_type, pa.binary()))
 
 
 def _json(value: Any) -> str | None:

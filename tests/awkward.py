@@ -190,7 +190,7 @@ def pools(kind: str) -> dict[str, list[Any]]:
     if kind == "text":
         numbers, moments = [*WRITTEN_NUMBERS, None], [*WRITTEN_MOMENTS, None]
         moments += [moment.isoformat() for moment in MOMENTS]
-        typed |= {name: numbers for name in ("number", "amount", "share", "count", "small")}
+        typed |= dict.fromkeys(("number", "amount", "share", "count", "small"), numbers)
         typed |= {"seen_at": moments, "due_at": moments, "target": ["0", "1", "1.0", "x", None]}
         typed |= {"constant": ["4.25"]}
     if kind == "crossed":

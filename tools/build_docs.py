@@ -24,7 +24,7 @@ OPTIONS = ROOT / "docs" / "options.md"
 FOLDER = ROOT / "{{cookiecutter.project_slug}}"
 START, END = "<!-- options: written by tools/build_docs.py -->", "<!-- end: options -->"
 # Copied without rendering, so no answer can change their text.
-COPIED = {".py", ".ipynb", ".csv"}
+COPIED = {".py", ".ipynb", ".csv", ".json", ".parquet", ".avro", ".avsc", ".pb", ".proto"}
 CACHE = re.compile(r"__pycache__|\..*_cache|\.template")
 
 INTRODUCTION = """# Options

@@ -5,6 +5,7 @@ workaround it names can go.
 """
 
 from datetime import datetime
+from typing import Any
 
 import narwhals as nw
 import pandas as pd
@@ -15,10 +16,11 @@ import pytest
 BEYOND_FLOATS = 2**53 + 1
 
 
-def on_pandas(**columns: list[object]) -> nw.LazyFrame[pd.DataFrame]:
+def on_pandas(**columns: list[Any]) -> nw.LazyFrame[Any]:
     """Return a table on pandas, as data preparation has it there."""
     native = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
-    return nw.from_native(native, eager_only=True).lazy()
+    frame: nw.LazyFrame[Any] = nw.from_native(native, eager_only=True).lazy()
+    return frame
 
 
 def test_pandas_raises_on_large_integers_instead_of_rounding() -> None:

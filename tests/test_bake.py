@@ -25,6 +25,7 @@ MODULES = {
     "scikit_learn": {"sklearn"},
     "grpcio_tools": {"grpc_tools"},
     "protobuf": {"google"},
+    "adbc_driver_postgresql": {"adbc_driver_postgresql"},
     "prometheus_client": {"prometheus_client"},
     "pre_commit": set[str](),
 }
@@ -48,6 +49,16 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "mean_absolute_error",
         "root_mean_squared_error",
         "residual",
+    ],
+    ("data_source", "sql"): [r"\bsql\b", "sqlite", "postgres", "adbc"],
+    ("data_source", "stream"): ["kafka", "make consume", "dead.letters", "message queue"],
+    ("data_source", "rest"): [
+        "httpx2?\\.",
+        "tenacity",
+        "http_client",
+        "pagination",
+        "retry-after",
+        "link_header",
     ],
     ("serving", "api"): [
         "fastapi",

@@ -24,7 +24,7 @@ OPTIONS = ROOT / "docs" / "options.md"
 FOLDER = ROOT / "{{cookiecutter.project_slug}}"
 START, END = "<!-- options: written by tools/build_docs.py -->", "<!-- end: options -->"
 # Copied without rendering, so no answer can change their text.
-COPIED = {".py", ".ipynb", ".csv", ".json", ".parquet", ".avro", ".avsc", ".pb", ".proto"}
+COPIED = {".py", ".ipynb", ".csv", ".db", ".parquet", ".avro", ".avsc", ".pb", ".proto"}
 CACHE = re.compile(r"__pycache__|\..*_cache|\.template")
 
 INTRODUCTION = """# Options
@@ -105,14 +105,13 @@ def owned_files(manifest: Mapping[str, Any], name: str, choice: str) -> list[str
 
 def mentions(name: str) -> list[str]:
     """Final names of the rendered files whose text depends on an answer."""
-    uses = re.compile(rf"cookiecutter\.{name}\b")
+    uses = re.compile(rf"cookiecutter\.{name}\b".encode())
     found = []
     for path in sorted(FOLDER.rglob("*")):
         relative = path.relative_to(FOLDER)
         is_text = path.is_file() and path.suffix not in COPIED
         if is_text and not any(CACHE.fullmatch(part) for part in relative.parts):
-            text = path.read_text(encoding="utf-8")
-            if uses.search(text):
+            if uses.search(path.read_bytes()):
                 found.append(f"`{re.sub('__[^/]*$', '', relative.as_posix())}`")
     return list(dict.fromkeys(found))
 

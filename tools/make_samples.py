@@ -10,7 +10,7 @@ In the newest fifth of the time range one weakly predictive column of each table
 distribution, so that monitoring has something true to report. Nothing else drifts, and the target
 given the row never does.
 
-Each table comes in every format that a project can have, with the schema file that Avro and
+Each table comes as an SQLite database and in every format that a project can have, with the schema file that Avro and
 Protocol Buffers need. CSV is text only. In the others a column has a type if all of its values are
 that type once they are missing or have a thousands separator: counts and measures become numbers,
 impossible ones too, missing markers become missing, and timestamps become moments (JSON, which has
@@ -26,8 +26,10 @@ import argparse
 import importlib
 import io
 import json
+import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -652,6 +654,36 @@ def csv_bytes(sample: Sample) -> bytes:
     return text.encode()
 
 
+# Written into each database in place of the version of the library that made it.
+SQLITE_VERSION = 3_040_000
+SQLITE_VERSION_BYTES = slice(96, 100)
+
+
+def database_bytes(sample: Sample, table: str) -> bytes:
+    """Return the raw table as the bytes of an SQLite file.
+
+    Values are what the table's CSV file holds. A column in which most look like numbers has the
+    affinity NUMERIC, so it holds numbers, and texts where they don't: as in many a real database,
+    types are mixed. The rows are numbered by ``row_id``.
+    """
+    raw = sample.raw
+    columns = ["row_id INTEGER PRIMARY KEY"]
+    for name, values in raw.items():
+        numeric = pd.to_numeric(values, errors="coerce").notna().mean() > 0.5  # noqa: PLR2004
+        columns.append(f"{name} {'NUMERIC' if numeric else 'TEXT'}")
+    places = ", ".join("?" * (1 + len(raw.columns)))
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
+        connection.executemany(
+            f"INSERT INTO {table} VALUES ({places})",  # noqa: S608 - names are our own
+            raw.itertuples(name=None),
+        )
+        connection.commit()
+        content = bytearray(connection.serialize())
+    content[SQLITE_VERSION_BYTES] = SQLITE_VERSION.to_bytes(4, "big")
+    return bytes(content)
+
+
 def files(name: str, sample: Sample) -> dict[str, bytes]:
     """Return the files of one table in every format, with their schema files.
 
@@ -665,7 +697,7 @@ def files(name: str, sample: Sample) -> dict[str, bytes]:
         "avro": avro_schema(table, record).encode(),
         "protobuf": protobuf_schema(table, record).encode(),
     }
-    contents = {f"{name}.csv": csv_bytes(sample)}
+    contents = {f"{name}.csv": csv_bytes(sample), f"{name}.db": database_bytes(sample, name)}
     with TemporaryDirectory() as folder:
         for kind, suffix in SUFFIXES.items():
             if kind == "csv":

@@ -42,6 +42,7 @@ REGISTRY = b"\x00"
 REGISTRY_BYTES = 5
 COLUMNAR_CODECS = {"null", "deflate", "snappy"}
 COLUMNAR_TYPES = {"boolean", "int", "long", "float", "double", "string", "bytes"}
+CONTINUES = 0x80
 LAST_SHIFT = 63
 
 Schema = Any
@@ -190,7 +191,7 @@ def _long(stream: BinaryIO, *, first: bytes = b"") -> tuple[int, bytes]:
         first = b""
         content += byte
         value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:  # noqa: PLR2004
+        if byte[0] < CONTINUES:
             return (value >> 1) ^ -(value & 1), content
         shift += 7
         if shift > LAST_SHIFT:

@@ -1,8 +1,8 @@
 """The format of the records: Protocol Buffers, each message with its length before it.
 
-The bytes do not say what they mean, so the schema is needed: a ``.proto`` file (or a descriptor set,
-``.desc``) beside the data with the same name, or for messages the only one in ``data/source``. The
-first message type of the file is the record. A field declared ``optional`` that is not set is a
+The bytes do not say what they mean, so the schema is needed: a ``.proto`` file, or a descriptor set
+(``.desc``), beside the data with the same name, or for messages the only one in ``data/source``.
+The first message type of the file is the record. A field declared ``optional`` that is not set is a
 missing value; one without the word can't be missing.
 """
 
@@ -10,7 +10,7 @@ import datetime as dt
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import msgspec
 import pyarrow as pa
@@ -205,7 +205,11 @@ def _length(content: bytes, position: int) -> tuple[int, int]:
 
 
 def _table(records: Sequence[Message], kind: MessageClass) -> pa.Table:
-    return pa.table({field.name: _column(records, field) for field in kind.DESCRIPTOR.fields})
+    return pa.table({field.name: _column(records, field) for field in _fields(kind)})
+
+
+def _fields(kind: MessageClass) -> list[FieldDescriptor]:
+    return cast("list[FieldDescriptor]", list(kind.DESCRIPTOR.fields))
 
 
 def _column(records: Sequence[Message], field: FieldDescriptor) -> pa.Array:
@@ -257,7 +261,7 @@ def _plain(value: Any) -> Any:
 def _messages(table: pa.Table, path: Path) -> Iterator[bytes]:
     """Serialise each record; missing values are not set."""
     kind = message_class(path)
-    fields = list(kind.DESCRIPTOR.fields)
+    fields = _fields(kind)
     try:
         columns = []
         for field in fields:

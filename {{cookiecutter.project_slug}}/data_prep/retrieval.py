@@ -14,9 +14,9 @@ from tqdm import tqdm
 from data_prep import raw_store
 from data_prep.source import FORMAT, Settings, batches, describe
 from utils.config import Contract, ProjectError, convert, load_contract, load_params
-from utils.files import read_json, write_json
+from utils.files import only_process, read_json, write_json
 from utils.logging import run
-from utils.paths import RAW, RETRIEVAL
+from utils.paths import RAW, RAW_LOCK, RETRIEVAL
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +112,9 @@ def main() -> None:
     """Retrieve what is new in the source named in ``params.yaml``."""
     params, contract = load_params(), load_contract()
     settings = convert(params.source, Settings, "params.yaml: source")
-    arrived = retrieve(settings, contract, RAW)
-    manifest = update_manifest(RETRIEVAL, RAW, describe(settings), arrived)
+    with only_process(RAW_LOCK):
+        arrived = retrieve(settings, contract, RAW)
+        manifest = update_manifest(RETRIEVAL, RAW, describe(settings), arrived)
     log.info(
         "retrieved",
         extra={"rows": manifest.rows, "rows_new": arrived, "source": manifest.source},

@@ -1,5 +1,6 @@
 """Avro: what comes back, how schema files count, what is refused, how much is held at once."""
 
+import contextlib
 import datetime as dt
 import decimal
 import io
@@ -185,10 +186,9 @@ def test_any_damage_is_noticed_or_harmless(data: st.DataObject) -> None:
     content = bytearray(container(["null", "long"], list(range(30)), "deflate"))
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] = data.draw(st.integers(0, 255))
-    try:
+    # any other error fails the test
+    with contextlib.suppress(ProjectError):
         read(bytes(content))
-    except ProjectError as error:
-        assert "the export" in str(error)  # noqa: PT017 - most damage, but not all, is an error
 
 
 def test_an_absent_file_is_an_error(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ class Pipe(io.BytesIO):
     """A stream that can't seek, like the body of a response."""
 
     def seekable(self) -> bool:
+        """Say no."""
         return False
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,33 @@ def link(source: Path, path: Path) -> None:
             temporary.hardlink_to(source)
         except OSError:
             shutil.copyfile(source, temporary)
+
+
+@contextmanager
+def only_process(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block; the system opens it when that process ends.
+
+    Args:
+        path: an empty file that all of them name. Windows has no such lock, so nobody waits there.
+
+    Raises:
+        ProjectError: another process is in the block.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ProjectError(
+                f"Another process is adding records (it holds {path}). Wait until it has ended, or "
+                "stop it, and run again."
+            ) from error
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

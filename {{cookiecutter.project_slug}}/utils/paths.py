@@ -3,6 +3,7 @@
 from pathlib import Path
 
 RAW = Path("data/raw")
+RAW_LOCK = Path("data/.raw.lock")
 CLEAN = Path("data/clean.parquet")
 VALID = Path("data/valid.parquet")
 QUARANTINE = Path("data/quarantine.parquet")

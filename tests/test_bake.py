@@ -72,6 +72,10 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "web service",
     ],
     ("serving", "batch"): ["make score", "batch scoring", "score[sd]? (a |whole )?files?"],
+    # pandas trains and Polars serves in every project, so only what a module says betrays them.
+    ("engine", "pandas"): ["runs data preparation: pandas"],
+    ("engine", "polars"): ["runs data preparation: polars"],
+    ("engine", "duckdb"): ["duckdb", "memory_limit"],
     ("data_format", "json"): ["json records"],
     ("data_format", "avro"): ["avro"],
     ("data_format", "protobuf"): ["protobuf", r"\bprotoc\b", r"\.proto\b", "protocol buffers"],

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from usage import report
-
 from data_prep.cleaning import clean
 from data_prep.engine import Engine
 from data_prep.feature_engineering import engineer
 from data_prep.transformation import transform
+from usage import report
 from utils.config import (
     Column,
     Contract,

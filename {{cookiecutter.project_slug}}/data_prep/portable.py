@@ -12,6 +12,7 @@ from narwhals.typing import FrameT
 LARGEST_EXACT = 2**53
 # Half of the bits that a float holds exactly.
 SPLIT = 2**26
+TICKS_PER_MINUTE = 60_000_000
 # Between these, every engine writes the digits of a fraction alike and without an exponent.
 PLAIN_FRACTIONS = (1e-3, 1e7)
 
@@ -63,9 +64,19 @@ def as_text(value: nw.Expr, dtype: nw.dtypes.DType) -> nw.Expr:
     return (value.cast(nw.Int64) if dtype == nw.Boolean else value).cast(nw.String)
 
 
-def whole_minutes(duration: nw.Expr) -> nw.Expr:
-    """Return a duration in whole minutes, cut towards 0; pandas gives floats, even -0."""
-    return duration.dt.total_minutes().cast(nw.Int64)
+def whole_minutes(duration: nw.Expr, implementation: nw.Implementation) -> nw.Expr:
+    """Return a duration of microseconds in whole minutes, cut towards 0.
+
+    pandas goes by way of floats, which makes -0 and raises on more than 285 years.
+    """
+    if implementation.is_pandas_like():
+        ticks = duration.cast(nw.Int64)
+        return (
+            nw.when(ticks >= 0)
+            .then(ticks // TICKS_PER_MINUTE)
+            .otherwise(-(-ticks // TICKS_PER_MINUTE))
+        )
+    return duration.dt.total_minutes()
 
 
 def newest(frame: FrameT, keys: Sequence[str], order: Sequence[str]) -> FrameT:

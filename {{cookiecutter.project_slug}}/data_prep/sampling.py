@@ -197,11 +197,10 @@ def reservoir_sample(batches: Batches, keys: list[str], settings: Sampling) -> p
     return kept.rows if kept else None
 
 
-def _strata(rows: pa.Table, by: Iterable[str]) -> list[str]:
+def _strata(rows: pa.Table, by: Iterable[str]) -> pa.ChunkedArray:
     """Return the name of each row's stratum: its values, ``missing`` where there is none."""
     texts = [pc.fill_null(pc.cast(rows[name], pa.string()), "missing") for name in by]
-    joined: list[str] = pc.binary_join_element_wise(*texts, DIVIDER).to_pylist()
-    return joined
+    return pc.binary_join_element_wise(*texts, DIVIDER)
 
 
 def allocate(sizes: Codes, total: int) -> Codes:
@@ -234,9 +233,8 @@ def stratified_sample(batches: Batches, keys: list[str], settings: Sampling) -> 
     """
     counts: dict[str, int] = {}
     for rows in batches():
-        found = np.unique(_strata(rows, settings.by), return_counts=True)
-        for name, count in zip(*found, strict=True):
-            counts[str(name)] = counts.get(str(name), 0) + int(count)
+        for found in pc.value_counts(_strata(rows, settings.by)).to_pylist():
+            counts[found["values"]] = counts.get(found["values"], 0) + found["counts"]
     names = sorted(counts)
     sizes = np.array([counts[name] for name in names])
     if settings.share:
@@ -246,8 +244,8 @@ def stratified_sample(batches: Batches, keys: list[str], settings: Sampling) -> 
 
     def parts() -> Iterator[tuple[pa.Table, Codes, Array]]:
         for rows in batches():
-            codes = np.searchsorted(names, _strata(rows, settings.by)).astype(np.int64)
-            yield rows, codes, priorities(rows, keys, settings.seed)
+            codes = pc.index_in(_strata(rows, settings.by), pa.array(names)).to_numpy()
+            yield rows, codes.astype(np.int64), priorities(rows, keys, settings.seed)
 
     kept = bottom(parts(), limits)
     if kept is None:
@@ -263,18 +261,22 @@ def _weighted(rows: pa.Table, weights: Array) -> pa.Table:
     return rows.append_column(SAMPLING_WEIGHT, pa.array(weights))
 
 
-def _weights(rows: pa.Table, name: str, *, positive: bool) -> Array:
+def _weights(rows: pa.Table, settings: Sampling, *, positive: bool) -> Array:
     """Return the weights by which rows are drawn, shape (n,).
 
     Raises:
         ProjectError: one is missing or negative, or zero although the sample has to stand for it.
     """
-    weights: Array = rows[name].to_numpy().astype(np.float64)
+    column = rows[settings.weight or ""]
+    if settings.missing_weight is not None:
+        column = pc.fill_null(column.cast(pa.float64()), settings.missing_weight)
+    weights: Array = column.to_numpy().astype(np.float64)
     bad = ~np.isfinite(weights) | (weights < 0) | (positive & (weights == 0))
     if bad.any():
         raise ProjectError(
-            f"sampling.weight {name!r} is missing, negative or zero in {int(bad.sum()):,} of "
-            f"{weights.size:,} rows. Name a column that has a positive number in each row."
+            f"sampling.weight {settings.weight!r} is missing, negative or zero in "
+            f"{int(bad.sum()):,} of {weights.size:,} rows. Name a column that has a positive "
+            "number in each row, or set missing_weight to what counts where it is missing."
         )
     return weights
 
@@ -292,11 +294,10 @@ def weighted_sample(
         carry: add how many rows each stands for, so that weighted sums estimate those of all rows
             without bias; this needs positive weights.
     """
-    name = settings.weight or ""
 
     def parts() -> Iterator[tuple[pa.Table, Codes, Array]]:
         for rows in batches():
-            weights = _weights(rows, name, positive=carry)
+            weights = _weights(rows, settings, positive=carry)
             drawable = weights > 0
             ranks = np.full(weights.size, np.inf)
             waits = -np.log(priorities(rows, keys, settings.seed))
@@ -312,7 +313,7 @@ def weighted_sample(
     # Given the rank of the first row left out, a row is drawn when its rank is below that.
     limit = float(kept.ranks.max())
     drawn = _smallest(kept, np.array([count]))
-    probability = -np.expm1(-_weights(drawn.rows, name, positive=True) * limit)
+    probability = -np.expm1(-_weights(drawn.rows, settings, positive=True) * limit)
     return _weighted(drawn.rows, 1 / probability)
 
 

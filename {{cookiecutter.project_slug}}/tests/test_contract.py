@@ -126,6 +126,11 @@ def test_contracts_that_can_not_be_checked_are_refused(
             {"method": "filter", "keep": [{"left": "nowhere", "relation": "present"}]},
             "names 'nowhere', which is not a column",
         ),
+        (
+            {"method": "weighted", "rows": 1, "weight": "nowhere", "missing_weight": -1.0},
+            "missing_weight is -1.0",
+        ),
+        ({"method": "random", "share": 0.5, "missing_weight": 1.0}, "missing_weight has no mean"),
         ({"method": "dice"}, "Invalid enum value 'dice'"),
     ],
 )

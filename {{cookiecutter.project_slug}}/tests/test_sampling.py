@@ -345,6 +345,21 @@ def test_samples_that_can_not_be_drawn_are_refused(
     assert not source.with_name("sample.parquet").exists()
 
 
+def test_a_missing_weight_can_be_given() -> None:
+    """Whatever counts instead, weighted totals stay those of all rows."""
+    table = population()
+    gaps = table.set_column(
+        1, "size", pa.array([None if i % 3 else 5.0 for i in range(ROWS)], pa.float64())
+    )
+    settings = Sampling("importance", 0, rows=12, weight="size", missing_weight=2.0)
+    totals = []
+    for seed in range(300):
+        found = in_memory(Sampling(**{**_fields(settings), "seed": seed}), gaps)
+        totals.append(found[SAMPLING_WEIGHT].to_numpy().sum())
+    error = np.std(totals, ddof=1) / np.sqrt(len(totals))
+    assert abs(np.mean(totals) - ROWS) <= 3.3 * error
+
+
 def test_rows_without_weight_are_never_drawn_in_proportion_to_it(source: Path) -> None:
     found = drawn(source, Sampling("weighted", 1, rows=50, weight="y"))
     assert found["y"].unique().to_list() == [1]

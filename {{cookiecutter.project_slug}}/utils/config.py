@@ -160,8 +160,8 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which of the valid rows go on; what a method does not use must not be set.
 
     ``share`` is of all rows; ``rows`` is a number, of ``stratified`` per stratum; ``by`` names the
-    columns that make the strata; ``weight`` the column in proportion to which rows are drawn;
-    ``keep`` the conditions of the filter.
+    columns that make the strata; ``weight`` the column in proportion to which rows are drawn, and
+    ``missing_weight`` what counts where it is missing; ``keep`` the conditions of the filter.
     """
 
     method: SamplingMethod
@@ -170,6 +170,7 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int | None = None
     by: tuple[str, ...] = ()
     weight: str | None = None
+    missing_weight: float | None = None
     keep: tuple[Condition, ...] = ()
 
 
@@ -412,16 +413,21 @@ SAMPLING_SETTINGS: dict[SamplingMethod, list[tuple[str, ...]]] = {
 
 def _sampling_problems(sampling: Sampling, contract: Contract) -> Iterable[str]:
     needed = SAMPLING_SETTINGS[sampling.method]
-    given = {name for name in ("share", "rows", "by", "weight", "keep") if getattr(sampling, name)}
+    settings = ("share", "rows", "by", "weight", "missing_weight", "keep")
+    given = {name for name in settings if getattr(sampling, name)}
     for names in needed:
         if len(given & set(names)) != 1:
             yield f"sampling.method {sampling.method} needs {' or '.join(names)}"
-    for name in sorted(given - {name for names in needed for name in names}):
+    usable = {name for names in needed for name in names}
+    usable |= {"missing_weight"} if "weight" in usable else set()
+    for name in sorted(given - usable):
         yield f"sampling.{name} has no meaning for sampling.method {sampling.method}"
     if sampling.share is not None and not 0 < sampling.share <= 1:
         yield f"sampling.share is {sampling.share}, but must lie between 0 and 1"
     if sampling.rows is not None and sampling.rows < 1:
         yield f"sampling.rows is {sampling.rows}, but must be at least 1"
+    if sampling.missing_weight is not None and sampling.missing_weight <= 0:
+        yield f"sampling.missing_weight is {sampling.missing_weight}, but must be positive"
     strata = {column.name for column in contract.columns if column.type in {"string", "integer"}}
     numbers = {column.name for column in contract.columns if column.type in {"integer", "float"}}
     for name in sampling.by:

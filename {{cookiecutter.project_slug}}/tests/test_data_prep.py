@@ -183,8 +183,6 @@ def test_features_are_what_they_say(recipe: Recipe) -> None:
     assert values(result, "colour") == ["red", "missing"]
 
 
-
-
 def test_writing_is_repeatable_and_leaves_nothing_on_failure(tmp_path: Path) -> None:
     frame = raw(ROW)
     write_parquet(frame, tmp_path / "a.parquet")

@@ -83,7 +83,8 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
     header = ["Column", "Role", "Type", "Unit", "Valid values", "Missing", "Meaning"]
     lines = [
         f"Read from `{source['source']}` (SHA-256 `{source['sha256'][:12]}…`): "
-        f"{source['rows']:,} rows, {source['columns']} columns. {escape(contract.description)}",
+        f"{source['rows']:,} rows, {source['columns']} columns; the newest {source['rows_new']:,} "
+        f"arrived on {source['retrieved_at'][:10]}. {escape(contract.description)}",
         "",
         f"*Provenance.* {escape(contract.provenance)}",
         "",

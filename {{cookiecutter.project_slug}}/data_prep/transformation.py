@@ -3,9 +3,8 @@
 import narwhals as nw
 from narwhals.typing import FrameT
 
+from data_prep.portable import MINUTES_PER_DAY, weekday, whole_minutes
 from utils.config import Transformation
-
-MINUTES_PER_DAY = 1440
 
 
 def transformed_names(transformation: Transformation) -> list[str]:
@@ -18,8 +17,12 @@ def transformed_names(transformation: Transformation) -> list[str]:
 
 
 def _calendar_part(name: str, part: str) -> nw.Expr:
-    timestamp = nw.col(name).dt
-    value = {"hour": timestamp.hour, "weekday": timestamp.weekday, "month": timestamp.month}[part]()
+    timestamp = nw.col(name)
+    value = {
+        "hour": timestamp.dt.hour,
+        "weekday": lambda: weekday(timestamp),
+        "month": timestamp.dt.month,
+    }[part]()
     return value.cast(nw.Float64).alias(f"{name}_{part}")
 
 
@@ -37,7 +40,7 @@ def transform(frame: FrameT, transformation: Transformation) -> FrameT:
         The same rows with the columns of ``transformed_names`` added, all 64-bit floats.
     """
     durations = [
-        ((nw.col(interval.end) - nw.col(interval.start)).dt.total_minutes() / MINUTES_PER_DAY)
+        (whole_minutes(frame, interval.start, interval.end) / MINUTES_PER_DAY)
         .cast(nw.Float64)
         .alias(name)
         for name, interval in transformation.elapsed_days.items()

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, NamedTuple, Self
@@ -30,9 +30,7 @@ import msgspec
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
-from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext, __version__
-from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, Observation, SparkSession, functions
 
@@ -199,15 +197,16 @@ def _start(settings: Settings, master: str, folder: Path) -> SparkSession:
     options[name] = f"{archive.options()} {options.get(name, '')}".strip()
     conf = SparkConf(loadDefaults=False).setAll(list(options.items()))
     log = folder / "spark.log"
+    launch: Callable[..., Any] = launch_gateway
     # every command to Java would be reported otherwise
     logging.getLogger("py4j").setLevel(logging.ERROR)
     try:
         with log.open("wb") as stream, warnings.catch_warnings():
             # pandas serves training only, but Spark judges its version
             warnings.simplefilter("ignore", FutureWarning)
-            gateway = launch_gateway(conf, {"stdout": stream, "stderr": stream})
+            gateway = launch(conf, {"stdout": stream, "stderr": stream})
             session = SparkSession(SparkContext(conf=conf, gateway=gateway))
-    except (PySparkException, Py4JError) as error:
+    except Exception as error:  # from Java, from Python or from between
         raise ProjectError(f"Spark did not start: {_last_lines(log)} (see {log}).") from error
     atexit.register(_stop, session, gateway.proc, archive)
     return session
@@ -217,7 +216,7 @@ def _stop(session: SparkSession, java: "subprocess.Popen[bytes]", archive: Class
     """Stop Spark at the end of the process, and wait for Java, which may be writing its archive."""
     # Java may be gone already, and nobody waits for an answer
     logging.disable()
-    with contextlib.suppress(PySparkException, Py4JError, OSError):
+    with contextlib.suppress(Exception):
         session.stop()
     if java.stdin:
         java.stdin.close()

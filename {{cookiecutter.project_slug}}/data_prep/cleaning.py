@@ -4,11 +4,15 @@
 sense for a whole table: dropping rows that can't be used and duplicates.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import and_, or_
 
 import narwhals as nw
 from narwhals.typing import FrameT
 
+from data_prep.portable import LARGEST_EXACT, as_text, keep, newest, without_negative_zero
 from utils.config import Column, Contract
 
 Step = Callable[[nw.Expr], nw.Expr]
@@ -18,7 +22,6 @@ WHITESPACE = "[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f
 # A number once currency signs, thousands separators and a trailing unit are gone.
 NUMBER = r"^-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?$"
 WHOLE_NUMBER = r"^-?[0-9]{1,18}$"
-LARGEST_EXACT = 2**53
 LEAP_YEAR = r"(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26]|00)00)"
 # Only days that exist, because parsers raise on the 30th of February.
 DATE = (
@@ -31,21 +34,18 @@ DATE = (
 TIMESTAMP = rf"^{DATE} (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
 
 
-def _keep(value: nw.Expr, condition: nw.Expr) -> nw.Expr:
-    """Return ``value`` where ``condition`` holds, else missing."""
-    return nw.when(condition).then(value).otherwise(nw.lit(None))
-
-
 def _lowercase(value: nw.Expr) -> nw.Expr:
     """Lower-case text; the two letters that engines lower differently come out alike."""
     dotless = value.str.replace_all("İ", "i", literal=True)
     return dotless.str.to_lowercase().str.replace_all("ς", "σ", literal=True)
 
 
-def _text_steps(missing_markers: Sequence[str]) -> list[Step]:
+def _text_steps(dtype: nw.dtypes.DType, missing_markers: Sequence[str]) -> list[Step]:
+    as_texts: list[Step] = [] if dtype == nw.String else [lambda value: as_text(value, dtype)]
     return [
-        lambda value: value.cast(nw.String).str.replace_all(WHITESPACE, " ").str.strip_chars(" "),
-        lambda value: _keep(value, ~_lowercase(value).is_in(list(missing_markers))),
+        *as_texts,
+        lambda value: value.str.replace_all(WHITESPACE, " ").str.strip_chars(" "),
+        lambda value: keep(value, ~_lowercase(value).is_in(list(missing_markers))),
     ]
 
 
@@ -74,22 +74,17 @@ def _parse_number_steps(*, whole: bool) -> list[Step]:
         return [
             *steps,
             lambda value: value.str.replace_all(r"\.0*$", ""),
-            lambda value: _keep(value, value.str.contains(WHOLE_NUMBER)).cast(nw.Int64),
+            lambda value: keep(value, value.str.contains(WHOLE_NUMBER)).cast(nw.Int64),
         ]
-    return [*steps, lambda value: _keep(value, value.str.contains(NUMBER)).cast(nw.Float64)]
+    return [*steps, lambda value: keep(value, value.str.contains(NUMBER)).cast(nw.Float64)]
 
 
-def _float_steps(*, whole: bool) -> list[Step]:
-    steps: list[Step] = [
-        lambda value: value.cast(nw.Float64),
-        lambda value: _keep(value, value.is_finite()),
-    ]
-    if whole:
-        steps += [
-            lambda value: _keep(value, value == value.round(0)),
-            lambda value: _keep(value, value.abs() <= LARGEST_EXACT).cast(nw.Int64),
-        ]
-    return steps
+def _in_range(value: nw.Expr, column: Column, *, whole: bool) -> list[nw.Expr]:
+    """Return the conditions that the range of the contract puts on a number."""
+    lowest, highest = column.minimum, column.maximum
+    low = None if lowest is None else value >= (math.ceil(lowest) if whole else lowest)
+    high = None if highest is None else value <= (math.floor(highest) if whole else highest)
+    return [condition for condition in (low, high) if condition is not None]
 
 
 def _number_steps(
@@ -97,17 +92,25 @@ def _number_steps(
 ) -> list[Step]:
     whole = column.type == "integer"
     steps: list[Step] = []
-    if dtype == nw.String:
-        steps += [*_text_steps(missing_markers), *_parse_number_steps(whole=whole)]
-    # Integers never go by way of floats, which hold them exactly only up to LARGEST_EXACT.
-    if dtype.is_float() or not whole:
-        steps += _float_steps(whole=whole)
-    minimum, maximum = column.minimum, column.maximum
-    if minimum is not None:
-        steps.append(lambda value: _keep(value, value >= minimum))
-    if maximum is not None:
-        steps.append(lambda value: _keep(value, value <= maximum))
-    return [*steps, lambda value: value.cast(nw.Int64 if whole else nw.Float64)]
+    # Text of whole numbers never goes by way of floats, which hold them only up to LARGEST_EXACT.
+    exact = whole and not dtype.is_float()
+    if not dtype.is_numeric():
+        steps += [*_text_steps(dtype, missing_markers), *_parse_number_steps(whole=whole)]
+    elif not exact:
+        steps.append(lambda value: value.cast(nw.Float64))
+
+    def valid(value: nw.Expr) -> nw.Expr:
+        conditions = _in_range(value, column, whole=whole)
+        if not exact:
+            conditions.append(value.is_finite())
+        if whole and not exact:
+            conditions += [value == value.round(0), value.abs() <= LARGEST_EXACT]
+        return keep(value, reduce(and_, conditions)) if conditions else value
+
+    last: Step = without_negative_zero
+    if whole:
+        last = lambda value: value.cast(nw.Int64)  # noqa: E731
+    return [*steps, valid, last]
 
 
 def _parse_timestamp_steps() -> list[Step]:
@@ -122,7 +125,7 @@ def _parse_timestamp_steps() -> list[Step]:
             .then(nw.concat_str([value, nw.lit(" 00:00:00")]))
             .otherwise(value)
         ),
-        lambda value: _keep(value, value.str.contains(TIMESTAMP)),
+        lambda value: keep(value, value.str.contains(TIMESTAMP)),
         lambda value: value.str.to_datetime(format="%Y-%m-%d %H:%M:%S").cast(nw.Datetime("us")),
     ]
 
@@ -142,10 +145,10 @@ def _steps(column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str
     Each step is applied to the finished result of the one before: an expression that repeats its
     input in a condition would otherwise be evaluated twice for every step that follows.
     """
-    text = _text_steps(missing_markers)
+    text = _text_steps(dtype, missing_markers)
     if column.type == "timestamp":
-        is_text = dtype == nw.String
-        return [*text, *_parse_timestamp_steps()] if is_text else _timestamp_steps(dtype)
+        is_moment = isinstance(dtype, nw.Datetime | nw.Date)
+        return _timestamp_steps(dtype) if is_moment else [*text, *_parse_timestamp_steps()]
     if column.type in {"integer", "float"}:
         return _number_steps(column, dtype, missing_markers)
     return [*text, *_category_steps(column)] if column.role == "categorical" else text
@@ -179,10 +182,15 @@ def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Seque
     return standardised
 
 
+def unusable_row(contract: Contract) -> nw.Expr:
+    """Return whether a row lacks an identifier, a timestamp or the target."""
+    required = contract.with_role("identifier", "timestamp", "target")
+    return reduce(or_, [nw.col(column.name).is_null() for column in required])
+
+
 def usable(frame: FrameT, contract: Contract) -> FrameT:
     """Keep the rows that have an identifier, every timestamp they must have, and a target."""
-    required = contract.with_role("identifier", "timestamp", "target")
-    return frame.filter(*[~nw.col(column.name).is_null() for column in required])
+    return frame.filter(~unusable_row(contract))
 
 
 def deduplicate(frame: FrameT, contract: Contract) -> FrameT:
@@ -195,7 +203,7 @@ def deduplicate(frame: FrameT, contract: Contract) -> FrameT:
     names = frame.collect_schema().names()
     order: list[str] = [column.name for column in contract.with_role("timestamp")]
     order += [name for name in names if name not in {*keys, *order}]
-    return frame.unique(subset=keys, keep="last", order_by=order)
+    return newest(frame, keys, order)
 
 
 def clean(frame: FrameT, contract: Contract, missing_markers: Sequence[str]) -> FrameT:
@@ -207,7 +215,7 @@ def clean(frame: FrameT, contract: Contract, missing_markers: Sequence[str]) -> 
         missing_markers: lower-case texts that stand for a missing value.
 
     Returns:
-        One row per identifier with the columns of the contract, in no particular order.
+        One row per identifier with the columns of the contract, ordered by identifier.
     """
     standardised = standardise(frame, contract.columns, missing_markers)
-    return deduplicate(usable(standardised, contract), contract)
+    return deduplicate(usable(standardised, contract), contract).sort(contract.identifiers)

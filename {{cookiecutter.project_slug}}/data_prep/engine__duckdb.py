@@ -14,7 +14,7 @@ import msgspec
 import narwhals as nw
 import pyarrow as pa
 
-from data_prep.storage import ROW_GROUP_ROWS, conform, parquet_files, write_tables
+from data_prep.storage import ROW_GROUP_ROWS, OutOfOrderError, conform, parquet_files, write_tables
 from utils.config import ProjectError, convert
 
 
@@ -46,6 +46,8 @@ class Engine:
                     "memory_limit": chosen.memory_limit,
                     "temp_directory": chosen.temporary_folder,
                     "threads": chosen.threads,
+                    # A pushed filter computes again what it compares, here texts of every row.
+                    "disabled_optimizers": "filter_pushdown",
                     # nothing may be fetched behind the back of a reviewed environment
                     "autoinstall_known_extensions": False,
                     "autoload_known_extensions": False,
@@ -80,18 +82,23 @@ class Engine:
         """Write a table atomically; equal rows give equal bytes.
 
         Args:
-            frame: what to write.
+            frame: what to write; it is sorted only if it is not in order yet.
             path: the Parquet file to replace.
             order: columns that identify a row; rows are ordered by them.
 
         Returns:
             The number of rows.
         """
-        ordered = (frame.sort(*order) if order else frame).to_native()
-        reader = ordered.to_arrow_reader(ROW_GROUP_ROWS)
-        tables = (pa.Table.from_batches([batch]) for batch in reader)
-        return write_tables(tables, reader.schema, path)
+        try:
+            return self._write(frame, path, order)
+        except OutOfOrderError:
+            return self._write(frame.sort(*order), path)
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Return a small result as an Arrow table, with the types that Parquet files get."""
         return conform(frame.to_native().to_arrow_table())
+
+    def _write(self, frame: nw.LazyFrame[Any], path: Path, order: Sequence[str] = ()) -> int:
+        reader = frame.to_native().to_arrow_reader(ROW_GROUP_ROWS)
+        tables = (pa.Table.from_batches([batch]) for batch in reader)
+        return write_tables(tables, reader.schema, path, order)

@@ -14,7 +14,7 @@ import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 
-from data_prep.storage import conform, read_table, write_tables
+from data_prep.storage import OutOfOrderError, conform, read_table, write_tables
 from utils.config import convert
 
 
@@ -59,17 +59,23 @@ class Engine:
         """Write a table atomically; equal rows give equal bytes.
 
         Args:
-            frame: what to write.
+            frame: what to write; it is sorted only if it is not in order yet.
             path: the Parquet file to replace.
             order: columns that identify a row; rows are ordered by them.
 
         Returns:
             The number of rows.
         """
-        table = self.collect(frame.sort(*order) if order else frame)
-        return write_tables([table], table.schema, path)
+        try:
+            return self._write(frame, path, order)
+        except OutOfOrderError:
+            return self._write(frame.sort(*order), path)
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Return a small result as an Arrow table, with the types that Parquet files get."""
         table: pa.Table = frame.collect("pyarrow").to_native()
         return conform(table.select(frame.collect_schema().names()))
+
+    def _write(self, frame: nw.LazyFrame[Any], path: Path, order: Sequence[str] = ()) -> int:
+        table = self.collect(frame)
+        return write_tables([table], table.schema, path, order)

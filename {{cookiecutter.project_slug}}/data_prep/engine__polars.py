@@ -13,7 +13,7 @@ import narwhals as nw
 import polars as pl
 import pyarrow as pa
 
-from data_prep.storage import ROW_GROUP_ROWS, conform, parquet_files, write_tables
+from data_prep.storage import ROW_GROUP_ROWS, OutOfOrderError, conform, parquet_files, write_tables
 from utils.config import convert
 
 
@@ -64,17 +64,23 @@ class Engine:
         """Write a table atomically; equal rows give equal bytes.
 
         Args:
-            frame: what to write.
+            frame: what to write; it is sorted only if it is not in order yet.
             path: the Parquet file to replace.
             order: columns that identify a row; rows are ordered by them.
 
         Returns:
             The number of rows.
         """
-        result = (frame.sort(*order) if order else frame).to_native().collect(engine=self._mode)
-        pieces = (piece.to_arrow() for piece in result.iter_slices(ROW_GROUP_ROWS))
-        return write_tables(pieces, result.head(0).to_arrow().schema, path)
+        try:
+            return self._write(frame, path, order)
+        except OutOfOrderError:
+            return self._write(frame.sort(*order), path)
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Return a small result as an Arrow table, with the types that Parquet files get."""
         return conform(frame.to_native().collect(engine=self._mode).to_arrow())
+
+    def _write(self, frame: nw.LazyFrame[Any], path: Path, order: Sequence[str] = ()) -> int:
+        table = frame.to_native().collect(engine=self._mode)
+        pieces = (piece.to_arrow() for piece in table.iter_slices(ROW_GROUP_ROWS))
+        return write_tables(pieces, table.head(0).to_arrow().schema, path, order)

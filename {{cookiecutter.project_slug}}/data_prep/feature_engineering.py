@@ -9,6 +9,7 @@ from typing import NamedTuple
 import narwhals as nw
 from narwhals.typing import FrameT
 
+from data_prep.portable import as_float
 from data_prep.transformation import transform, transformed_names
 from utils.config import Recipe
 
@@ -47,20 +48,26 @@ def engineer(frame: FrameT, recipe: Recipe) -> FrameT:
         table has it. A ratio is missing where its denominator is 0.
     """
     names = feature_names(recipe)
+    schema = frame.collect_schema()
+
+    def number(name: str) -> nw.Expr:
+        return as_float(nw.col(name), schema[name], frame.implementation)
+
     ratios = [
         nw.when(nw.col(ratio.denominator) != 0)
-        .then(nw.col(ratio.numerator).cast(nw.Float64) / nw.col(ratio.denominator).cast(nw.Float64))
+        .then(number(ratio.numerator) / number(ratio.denominator))
         .otherwise(nw.lit(None))
+        .cast(nw.Float64)
         .alias(name)
         for name, ratio in recipe.features.ratios.items()
     ]
     combined = frame.with_columns(*ratios) if ratios else frame
-    present = set(combined.collect_schema().names())
+    schema = combined.collect_schema()
     return combined.select(
         *(column.name for column in recipe.contract.with_role("identifier", "timestamp")),
-        *(nw.col(name).cast(nw.Float64) for name in names.numeric),
+        *(number(name) for name in names.numeric),
         *(nw.col(name).fill_null(MISSING_CATEGORY) for name in names.categorical),
-        *(column.name for column in recipe.contract.with_role("target") if column.name in present),
+        *(column.name for column in recipe.contract.with_role("target") if column.name in schema),
     )
 
 

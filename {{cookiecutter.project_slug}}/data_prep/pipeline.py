@@ -5,13 +5,12 @@ Usage: ``python -m data_prep.pipeline STEP``, where STEP is one of the names in 
 
 import argparse
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import narwhals as nw
 
-from data_prep.cleaning import clean, standardise, usable
+from data_prep.cleaning import clean, standardise, unusable_row
 from data_prep.engine import Engine
 from data_prep.feature_engineering import engineer
 from data_prep.retrieval import retrieve
@@ -26,20 +25,11 @@ from utils.paths import CLEAN, FEATURES, RAW, REPORTS, RETRIEVAL, TRANSFORMED
 log = logging.getLogger(__name__)
 
 
-class Counts(NamedTuple):
-    """The number of rows of a table, and of missing values per column."""
-
-    rows: int
-    missing: dict[str, int]
-
-
-def counts(engine: Engine, frame: nw.LazyFrame[Any], names: Sequence[str]) -> Counts:
-    """Count the rows and the missing values of the named columns in one pass."""
-    absent = [nw.col(name).is_null().cast(nw.Int64).sum().alias(name) for name in names]
-    rows, *missing = engine.collect(frame.select(nw.len().alias("rows of the table"), *absent))
-    return Counts(
-        rows[0].as_py(), {name: n[0].as_py() for name, n in zip(names, missing, strict=True)}
-    )
+def _counts(engine: Engine, frame: nw.LazyFrame[Any], conditions: dict[str, nw.Expr]) -> list[int]:
+    """Count all rows, then those that meet each condition, in one pass over the table."""
+    sums = [condition.cast(nw.Int64).sum().alias(name) for name, condition in conditions.items()]
+    counted = engine.collect(frame.select(nw.len().alias("rows of the table"), *sums))
+    return [column[0].as_py() or 0 for column in counted]
 
 
 def cleaning_report(
@@ -51,18 +41,26 @@ def cleaning_report(
 ) -> dict[str, object]:
     """Count what cleaning did: rows dropped and why, values per column that became missing."""
     names = [column.name for column in contract.columns]
-    standardised = standardise(raw, contract.columns, markers)
-    before, after, kept = (counts(engine, frame, names) for frame in (raw, standardised, cleaned))
-    usable_rows = counts(engine, usable(standardised, contract), []).rows
+    missing = {name: nw.col(name).is_null() for name in names}
+    before = {f"{name} before": nw.col(f"{name} before") for name in names}
+    flagged = raw.with_columns(*(missing[name].alias(f"{name} before") for name in names))
+    standardised = standardise(flagged, contract.columns, markers)
+    rows, unusable, *values = _counts(
+        engine, standardised, {"rows without": unusable_row(contract), **before, **missing}
+    )
+    kept, *absent = _counts(engine, cleaned, missing)
+    there, gone = values[: len(names)], values[len(names) :]
     return {
-        "rows_read": before.rows,
-        "rows_unusable": before.rows - usable_rows,
-        "rows_duplicate": usable_rows - kept.rows,
-        "rows_kept": kept.rows,
+        "rows_read": rows,
+        "rows_unusable": unusable,
+        "rows_duplicate": rows - unusable - kept,
+        "rows_kept": kept,
         "values_set_to_missing": {
-            name: after.missing[name] - before.missing[name] for name in names
+            name: after - count for name, count, after in zip(names, there, gone, strict=True)
         },
-        "missing_share": {name: n / max(kept.rows, 1) for name, n in kept.missing.items()},
+        "missing_share": {
+            name: count / max(kept, 1) for name, count in zip(names, absent, strict=True)
+        },
     }
 
 

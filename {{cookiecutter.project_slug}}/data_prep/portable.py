@@ -1,19 +1,71 @@
-"""What engines do differently and nothing reports, put right in one place.
+"""What dataframe engines do differently, made the same in this one place.
 
-Each function has a test in ``tests/test_portable.py`` that fails as soon as the library behind it
-does the same on every engine: then the function can go.
+Each function says what differs. ``tests/test_portable.py`` tells when a new version of a library
+makes one of them needless.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import narwhals as nw
+from narwhals.typing import FrameT
 
-MINUTES_PER_DAY = 1440
+LARGEST_EXACT = 2**53
+# Half of the bits that a float holds exactly.
+SPLIT = 2**26
 MICROSECONDS_PER_MINUTE = 60_000_000
+# Between these, every engine writes the digits of a fraction alike and without an exponent.
+PLAIN_FRACTIONS = (1e-3, 1e7)
+
+
+def keep(value: nw.Expr, condition: nw.Expr) -> nw.Expr:
+    """Return ``value`` where ``condition`` holds, else missing."""
+    return nw.when(condition).then(value).otherwise(nw.lit(None))
+
+
+def as_float(value: nw.Expr, dtype: nw.dtypes.DType, implementation: nw.Implementation) -> nw.Expr:
+    """Return a number as a 64-bit float, the nearest one if it is a large integer.
+
+    pandas raises on integers beyond 2**53 instead of rounding them, so there each is put together
+    from two halves that are exact.
+    """
+    if dtype.is_integer() and implementation.is_pandas_like():
+        high = value // SPLIT
+        low = value - high * SPLIT
+        return high.cast(nw.Float64) * float(SPLIT) + low.cast(nw.Float64)
+    return value.cast(nw.Float64)
+
+
+def without_negative_zero(value: nw.Expr) -> nw.Expr:
+    """Return a float with 0 for -0, which some engines turn into 0 on their way and others don't.
+
+    Adding 0 is not enough: Polars leaves the addition out.
+    """
+    return nw.when(value == 0).then(nw.lit(0.0)).otherwise(value)
+
+
+def as_text(value: nw.Expr, dtype: nw.dtypes.DType) -> nw.Expr:
+    """Return any value as text.
+
+    Engines write floats and moments in ways of their own: 1.0 becomes ``1``, a fraction keeps its
+    digits unless it is so small or large that they would need an exponent, which makes it missing,
+    and moments are written to the second.
+    """
+    if dtype == nw.String:
+        return value
+    if dtype.is_float():
+        whole = keep(value, (value == value.round(0)) & (value.abs() <= LARGEST_EXACT))
+        smallest, largest = PLAIN_FRACTIONS
+        plain = (value != value.round(0)) & (value.abs() >= smallest) & (value.abs() < largest)
+        return nw.coalesce(whole.cast(nw.Int64).cast(nw.String), keep(value, plain).cast(nw.String))
+    if isinstance(dtype, nw.Datetime | nw.Date):
+        # pandas adds the fraction to the seconds
+        written = value.cast(nw.Datetime("us")).dt.to_string("%Y-%m-%d %H:%M:%S")
+        return written.str.replace_all(r"\.[0-9]+$", "")
+    return (value.cast(nw.Int64) if dtype == nw.Boolean else value).cast(nw.String)
 
 
 def weekday(timestamp: nw.Expr) -> nw.Expr:
-    """Return the day of the week, Monday = 1 to Sunday = 7. Narwhals gives Sunday = 0 on Spark."""
+    """Return the day of the week, Monday = 1 to Sunday = 7; on Spark, Narwhals gives Sunday = 0."""
     return (timestamp.dt.weekday() + 6) % 7 + 1
 
 
@@ -22,19 +74,35 @@ def _seconds(timestamp: nw.Expr) -> nw.Expr:
     return timestamp.cast(nw.Datetime("us", "UTC")).cast(nw.Int64)
 
 
-def whole_minutes(
-    frame: nw.DataFrame[Any] | nw.LazyFrame[Any], start: str, end: str
-) -> nw.Expr:
-    """Return the whole minutes from one timestamp to another, rounded towards zero.
+def whole_minutes(start: str, end: str, implementation: nw.Implementation) -> nw.Expr:
+    """Return the whole minutes from one column to another, cut towards 0.
 
-    Narwhals has no durations on Spark, so there they are counted from seconds and microseconds.
+    pandas gives floats, even -0. On Spark, Narwhals has no durations, so there the minutes are
+    counted from seconds and microseconds.
     """
     first, last = nw.col(start), nw.col(end)
-    if not frame.implementation.is_spark_like():
-        return (last - first).dt.total_minutes()
+    if not implementation.is_spark_like():
+        return (last - first).dt.total_minutes().cast(nw.Int64)
     rest = last.dt.microsecond() - first.dt.microsecond()
     microseconds = (_seconds(last) - _seconds(first)) * 1_000_000 + rest
     size = microseconds.abs()
     # what is left divides without a rest, so it is exact as a float
     minutes = (size - size % MICROSECONDS_PER_MINUTE) / MICROSECONDS_PER_MINUTE
-    return nw.when(microseconds < 0).then(-minutes).otherwise(minutes)
+    return nw.when(microseconds < 0).then(-minutes).otherwise(minutes).cast(nw.Int64)
+
+
+def newest(frame: FrameT, keys: Sequence[str], order: Sequence[str]) -> FrameT:
+    """Keep the last row of each key by ``order``; a missing value comes before all others.
+
+    ``unique`` needs the names of the order as a list. On pandas it sorts the whole table by all of
+    them, where few rows share their key with another, so there only these few are sorted.
+    """
+    if not frame.implementation.is_pandas_like():
+        return frame.unique(subset=list(keys), keep="last", order_by=list(order))
+    shared = nw.col(keys[0]).is_duplicated() if len(keys) == 1 else nw.len().over(*keys) > 1
+    names = frame.collect_schema().names()
+    marked = frame.with_columns(shared.alias("shares its key"))
+    alone = marked.filter(~nw.col("shares its key")).select(names)
+    together = marked.filter(nw.col("shares its key")).select(names)
+    kept = together.unique(subset=list(keys), keep="last", order_by=list(order))
+    return nw.concat([alone, kept])

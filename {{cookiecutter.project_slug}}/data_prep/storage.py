@@ -5,13 +5,14 @@ Every engine writes through ``write_tables``, so equal tables give equal bytes o
 
 import csv
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from utils.config import ProjectError
@@ -131,16 +132,46 @@ def _in_row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> int:
+class OutOfOrderError(Exception):
+    """Rows are not in the order in which they should be written."""
+
+
+def _in_order(table: pa.Table, order: Sequence[str]) -> bool:
+    """Whether each row comes after the one before or equals it; no if a value is missing."""
+    later: pa.ChunkedArray | bool = True
+    for name in reversed(order):
+        before, after = table[name].slice(0, table.num_rows - 1), table[name].slice(1)
+        later = pc.or_(pc.less(before, after), pc.and_(pc.equal(before, after), later))
+    return table.num_rows == 0 or (later is not True and pc.all(pc.fill_null(later, False)).as_py())
+
+
+def _checked(tables: Iterable[pa.Table], order: Sequence[str]) -> Iterator[pa.Table]:
+    """Pass tables on as long as their rows are in order."""
+    last: list[pa.Table] = []
+    for table in tables:
+        if table.num_rows:
+            if not _in_order(pa.concat_tables([*last, table]).select(order), order):
+                raise OutOfOrderError
+            last = [table.slice(table.num_rows - 1)]
+        yield table
+
+
+def write_tables(
+    tables: Iterable[pa.Table], schema: pa.Schema, path: Path, order: Sequence[str] = ()
+) -> int:
     """Write tables one after the other into one Parquet file, atomically, in bounded memory.
 
     Args:
         tables: parts of the whole in their order; how it is cut does not show in the file.
         schema: names and types of all of them, as an engine has them.
         path: the file to replace.
+        order: columns by which the rows have to be ordered.
 
     Returns:
         The number of rows.
+
+    Raises:
+        OutOfOrderError: they are not; nothing is written.
     """
     plain = plain_schema(schema)
     rows = 0
@@ -148,7 +179,8 @@ def write_tables(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> i
         atomic_path(path) as temporary,
         pq.ParquetWriter(temporary, plain, compression="zstd") as writer,
     ):
-        for group in _in_row_groups(table.cast(plain) for table in tables):
+        cast = (table.cast(plain) for table in tables)
+        for group in _in_row_groups(_checked(cast, order) if order else cast):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
             rows += group.num_rows
     return rows

@@ -3,8 +3,10 @@
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from data_prep.portable import MINUTES_PER_DAY, weekday, whole_minutes
+from data_prep.portable import as_float, weekday, whole_minutes
 from utils.config import Transformation
+
+MINUTES_PER_DAY = 1440
 
 
 def transformed_names(transformation: Transformation) -> list[str]:
@@ -18,12 +20,12 @@ def transformed_names(transformation: Transformation) -> list[str]:
 
 def _calendar_part(name: str, part: str) -> nw.Expr:
     timestamp = nw.col(name)
-    value = {
-        "hour": timestamp.dt.hour,
-        "weekday": lambda: weekday(timestamp),
-        "month": timestamp.dt.month,
-    }[part]()
-    return value.cast(nw.Float64).alias(f"{name}_{part}")
+    derived = {
+        "hour": timestamp.dt.hour(),
+        "weekday": weekday(timestamp),
+        "month": timestamp.dt.month(),
+    }
+    return derived[part].cast(nw.Float64).alias(f"{name}_{part}")
 
 
 def transform(frame: FrameT, transformation: Transformation) -> FrameT:
@@ -40,7 +42,7 @@ def transform(frame: FrameT, transformation: Transformation) -> FrameT:
         The same rows with the columns of ``transformed_names`` added, all 64-bit floats.
     """
     durations = [
-        (whole_minutes(frame, interval.start, interval.end) / MINUTES_PER_DAY)
+        (whole_minutes(interval.start, interval.end, frame.implementation) / MINUTES_PER_DAY)
         .cast(nw.Float64)
         .alias(name)
         for name, interval in transformation.elapsed_days.items()
@@ -50,13 +52,14 @@ def transform(frame: FrameT, transformation: Transformation) -> FrameT:
         for name, parts in transformation.calendar.items()
         for part in parts
     ]
+    derived = frame.with_columns(*durations, *parts) if durations or parts else frame
+    schema = derived.collect_schema()
     logarithms = [
         nw.when(nw.col(name) >= 0)
-        .then((nw.col(name).cast(nw.Float64) + 1).log())
+        .then((as_float(nw.col(name), schema[name], frame.implementation) + 1).log())
         .otherwise(nw.lit(None))
         .cast(nw.Float64)
         .alias(f"log_{name}")
         for name in transformation.logarithm
     ]
-    derived = frame.with_columns(*durations, *parts) if durations or parts else frame
     return derived.with_columns(*logarithms) if logarithms else derived

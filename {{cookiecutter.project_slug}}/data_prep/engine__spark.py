@@ -60,23 +60,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def java_version() -> int:
-    """Return the major version of the Java that Spark would start.
+    """Return the major version of the Java that Spark would start, 0 if it does not say.
 
     Raises:
         ProjectError: there is none, or it is too old.
     """
     home = os.environ.get("JAVA_HOME")
-    java = str(Path(home, "bin", "java")) if home else shutil.which("java") or "java"
-    try:
-        answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        where = f"JAVA_HOME is {home}, but {java} does not run" if home else "`java` was not found"
+    java = shutil.which(Path(home, "bin", "java")) if home else shutil.which("java")
+    if java is None:
+        where = f"JAVA_HOME is {home}, where there is none" if home else "`java` was not found"
         raise ProjectError(
             f"Spark needs Java {OLDEST_JAVA} or newer, and {where}. Install it or set JAVA_HOME."
-        ) from error
-    found = re.search(r'version "(?:1\.)?(\d+)', answer.stderr)
+        )
+    described = Path(java).resolve().parent.parent / "release"
+    text = described.read_text(encoding="utf-8") if described.is_file() else ""
+    found = re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', text, flags=re.MULTILINE)
     version = int(found[1]) if found else 0
-    if version < OLDEST_JAVA:
+    if found and version < OLDEST_JAVA:
         raise ProjectError(
             f"Spark needs Java {OLDEST_JAVA} or newer, but {java} is version {version}. "
             "Install a newer one and set JAVA_HOME to it."
@@ -99,7 +99,7 @@ def check_reachable(address: str, variable: str, port: int) -> None:
         return
     try:
         # several masters are separated by commas; one that answers is enough to begin
-        parts = urlsplit(address.split(",")[0])
+        parts = urlsplit(address.split(",", 1)[0])
         with socket.create_connection((parts.hostname, parts.port or port), ANSWER_SECONDS):
             return
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ loads the verified artefact once and scores batch by batch, so memory does not g
 
 import argparse
 import functools
+import importlib
 import logging
 import sys
 from collections.abc import Iterable, Iterator
@@ -75,9 +76,8 @@ def score(source: Path, destination: Path, models: Path, engine: Engine) -> int:
         # only after this does a worker know where the modules of the project are
         if root not in sys.path:
             sys.path.insert(0, root)
-        from model_deployment import scoring_job  # noqa: PLC0415
-
-        yield from scoring_job.score_batches(batches, folder, version, schema)
+        job = importlib.import_module("model_deployment.scoring_job")
+        yield from job.score_batches(batches, folder, version, schema)
 
     types = from_arrow_schema(schema, prefer_timestamp_ntz=True)
     scored = nw.from_native(records.to_native().mapInArrow(work, types))

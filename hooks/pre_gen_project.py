@@ -71,7 +71,6 @@ DEPENDENCIES = {
     "polars",
     "pre_commit",
     "prometheus_client",
-    "py4j",
     "pyarrow",
     "pyspark",
     "pytest",

@@ -48,13 +48,19 @@ def feasible_tuples(options: Options, strength: int, refused: Sequence[When]) ->
     ]
 
 
-def covering_array(options: Options, strength: int, refused: Sequence[When] = ()) -> list[Row]:
+def covering_array(
+    options: Options,
+    strength: int,
+    refused: Sequence[When] = (),
+    given: Sequence[Mapping[str, str]] = (),
+) -> list[Row]:
     """Valid combinations in which every feasible tuple of `strength` choices occurs.
 
     Args:
         options: Name and choices of each option.
         strength: How many options interact at most.
         refused: Conditions (option -> choices); a row matching all of one is not valid.
+        given: Rows that exist already; what they cover need not occur again.
 
     Returns:
         Rows that each answer all options; the same rows for the same arguments.
@@ -64,16 +70,28 @@ def covering_array(options: Options, strength: int, refused: Sequence[When] = ()
     uncovered = {
         frozenset(chosen): chosen for chosen in feasible_tuples(options, strength, refused)
     }
+    for existing in given:
+        _cover(existing, options, strength, uncovered)
     rows = []
     while uncovered:
         row: Row = dict(next(iter(uncovered.values())))
         for name in options:
             if name not in row:
                 row[name] = _best_choice(row, name, options, refused, uncovered)
-        for chosen in combinations(row.items(), strength):
-            uncovered.pop(frozenset(chosen), None)
+        _cover(row, options, strength, uncovered)
         rows.append({name: row[name] for name in options})
     return rows
+
+
+def _cover(
+    row: Mapping[str, str],
+    options: Options,
+    strength: int,
+    uncovered: dict[frozenset[tuple[str, str]], Tuple],
+) -> None:
+    """Take from `uncovered` what a row covers."""
+    for names in combinations(options, strength):
+        uncovered.pop(frozenset((name, row[name]) for name in names), None)
 
 
 def _best_choice(

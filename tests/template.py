@@ -31,7 +31,19 @@ FOLDER = "{{cookiecutter.project_slug}}"
 SOURCE = ROOT / FOLDER
 CACHES = ("__pycache__", "*.pyc", ".ruff_cache", ".mypy_cache", ".pytest_cache", ".hypothesis")
 VARIABLE = re.compile(r"cookiecutter\.(\w+)")
-COPIED = (".py", ".ipynb", ".csv")
+# The sample data, which some tools can't read as text.
+DATA = (
+    ".csv",
+    ".parquet",
+    ".avro",
+    ".avsc",
+    ".pb",
+    ".proto",
+    "source/subscriptions.json",
+    "source/deliveries.json",
+)
+BINARY = (".parquet", ".avro", ".pb")
+COPIED = (".py", ".ipynb", *DATA)
 
 
 def load_module(path: Path) -> ModuleType:
@@ -158,8 +170,8 @@ def options_named(text: str) -> frozenset[str]:
 
 def variants(name: str) -> Iterator[tuple[str, Row]]:
     """Final name and answers for every way in which one file of the template can come out."""
-    text = (SOURCE / name).read_text(encoding="utf-8")
     copied = name.endswith(COPIED)
+    text = "" if copied else (SOURCE / name).read_text(encoding="utf-8")
     for when, final in final_names().get(name, [({}, name)]):
         named = sorted(set(when) | (set() if copied else options_named(text)))
         for choices in product(*(when.get(option, OPTIONS[option]) for option in named)):

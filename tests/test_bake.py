@@ -23,6 +23,8 @@ from tests.test_manifest import requirement_names
 MODULES = {
     "pyyaml": {"yaml"},
     "scikit_learn": {"sklearn"},
+    "grpcio_tools": {"grpc_tools"},
+    "protobuf": {"google"},
     "prometheus_client": {"prometheus_client"},
     "pre_commit": set[str](),
 }
@@ -59,8 +61,19 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "web service",
     ],
     ("serving", "batch"): ["make score", "batch scoring", "score[sd]? (a |whole )?files?"],
+    # pandas trains and Polars serves in every project, so only what a module says betrays them.
+    ("engine", "pandas"): ["runs data preparation: pandas"],
+    ("engine", "polars"): ["runs data preparation: polars"],
+    ("engine", "duckdb"): ["duckdb", "memory_limit"],
+    ("data_format", "json"): ["json records"],
+    ("data_format", "avro"): ["avro"],
+    ("data_format", "protobuf"): ["protobuf", r"\bprotoc\b", r"\.proto\b", "protocol buffers"],
     ("ci", "github"): ["github"],
     ("ci", "gitlab"): ["gitlab"],
+    ("dvc_remote", "local"): ["_storage`"],
+    ("dvc_remote", "s3"): [r"dvc\[s3\]", "AWS_ACCESS_KEY_ID"],
+    ("dvc_remote", "gcs"): [r"dvc\[gs\]", "gcloud"],
+    ("dvc_remote", "azure"): [r"dvc\[azure\]", r"\baz login"],
     ("license", "MIT"): [r"\bMIT\b"],
     ("license", "Apache-2.0"): ["apache-2", "apache licen[cs]e"],
     ("license", "BSD-3-Clause"): ["bsd-3", r"\bBSD 3"],
@@ -81,7 +94,7 @@ class Baked:
     def files(self) -> Iterator[tuple[str, str]]:
         """Relative path and text of each file but the data."""
         for path in sorted(self.folder.rglob("*")):
-            if path.is_file() and path.suffix != ".csv":
+            if path.is_file() and not path.as_posix().endswith(template.DATA):
                 yield path.relative_to(self.folder).as_posix(), path.read_text(encoding="utf-8")
 
 

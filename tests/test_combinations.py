@@ -46,6 +46,26 @@ def test_covers_every_feasible_tuple_and_only_valid_rows(strength: int) -> None:
     assert covered == feasible
 
 
+@pytest.mark.parametrize("strength", [2, 3])
+def test_adds_only_what_given_rows_leave_uncovered(strength: int) -> None:
+    """Together with the rows that exist already, every feasible tuple is covered."""
+    whole = covering_array(OPTIONS, strength, REFUSED)
+    given = [{**row, "other": "answer"} for row in whole[::2]]
+    added = covering_array(OPTIONS, strength, REFUSED, given)
+    covered = {
+        chosen
+        for chosen in tuples(OPTIONS, strength)
+        if any(set(chosen) <= set(row.items()) for row in [*given, *added])
+    }
+    assert covered >= {
+        chosen
+        for chosen in tuples(OPTIONS, strength)
+        if any(set(chosen) <= set(row.items()) for row in whole)
+    }
+    assert len(added) < len(whole)
+    assert covering_array(OPTIONS, strength, REFUSED, whole) == []
+
+
 def test_is_deterministic_and_small() -> None:
     """The same rows each time, and far fewer than all combinations."""
     rows = covering_array(OPTIONS, 2, REFUSED)

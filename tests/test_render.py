@@ -20,7 +20,11 @@ import yaml
 
 from tests import template
 
-FILES = [name for name in template.source_files() if not name.startswith(".template/")]
+FILES = [
+    name
+    for name in template.source_files()
+    if not name.startswith(".template/") and not name.endswith(template.BINARY)
+]
 # GitHub's own expressions look like Jinja's.
 GITHUB_EXPRESSION = re.compile(r"\$\{\{[^{}]*\}\}")
 
@@ -105,6 +109,8 @@ PARSERS: dict[str, Callable[[str], object]] = {
 def parser_of(name: str) -> Callable[[str], object] | None:
     """The parser for a file, by its name or its suffix."""
     path = Path(name)
+    if name.endswith(template.DATA) and path.suffix != ".csv":
+        return None
     return PARSERS.get(path.name) or PARSERS.get(path.suffix)
 
 
@@ -115,7 +121,7 @@ def leftovers(name: str, text: str) -> list[str]:
         plain = GITHUB_EXPRESSION.sub("", text)
         found += [mark for mark in ("{{", "}}", "{%", "%}", "# {", "{#") if mark in plain]
         found += ["cookiecutter."] if "cookiecutter." in plain else []
-    if not name.endswith(".csv"):
+    if not name.endswith(template.DATA):
         if re.search(r"\n{4,}", text):
             found.append("three blank lines")
         if re.search(r"[ \t]+$", text, flags=re.MULTILINE):

@@ -6,12 +6,15 @@ evenly over these rows. RUN_EVERY=1 adds each combination of task, serving and C
 A step that fails does not stop the others, so that one run shows all that is wrong.
 """
 
+import contextlib
 import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -22,6 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import yaml
+from moto.server import ThreadedMotoServer
 from sklearn.metrics import (
     brier_score_loss,
     log_loss,
@@ -31,12 +35,14 @@ from sklearn.metrics import (
 )
 
 from tests import interpreters, template
-from tests.combinations import Row, covering_array
+from tests.combinations import Row, complete_row, covering_array
 from tests.test_ci import commands_of
 from tools import demo, make_samples
 
 # These meet in the code: candidates and metrics by task and objective, the served file by both.
 MEETING = ("task", "objective", "serving")
+# So do these: where records come from, in which form, what prepares them and what they are for.
+DATA = ("task", "data_source", "data_format", "engine", "serving")
 COMMANDS = ["make check", "make test", "make run"]
 IDENTITY = {
     f"GIT_{who}_{what}": value
@@ -48,6 +54,8 @@ SHOWN = 6000
 # How far from the best achievable score the selected model may be.
 CLOSE = 0.05
 
+# The sample of each task.
+SAMPLES = {"classification": "subscriptions.csv", "regression": "deliveries.csv"}
 # The column of each sample whose distribution changes in the newest rows.
 DRIFTING = {"classification": "channel", "regression": "weather"}
 
@@ -58,14 +66,23 @@ Metric = Callable[[Floats, Floats], float]
 def dealt(rows: list[Row]) -> list[Row]:
     """Answer the questions that rows leave open, each choice in turn.
 
-    Each question runs through its choices in another rhythm, so that these mix.
+    Each question runs through its choices in another rhythm, so that these mix. A choice that is
+    refused beside the earlier ones gives way to the next.
     """
     full = []
     for index, row in enumerate(rows):
-        others = {}
+        answers = dict(row)
         for place, (name, choices) in enumerate(template.OPTIONS.items()):
-            others[name] = choices[(index + place * (index // len(choices))) % len(choices)]
-        full.append({**others, **row})
+            first = (index + place * (index // len(choices))) % len(choices)
+            answers.setdefault(
+                name,
+                next(
+                    choice
+                    for choice in (*choices[first:], *choices[:first])
+                    if complete_row({**answers, name: choice}, template.OPTIONS, template.REFUSED)
+                ),
+            )
+        full.append({name: answers[name] for name in template.OPTIONS})
     return full
 
 
@@ -82,6 +99,15 @@ def rows() -> list[Row]:
 
 
 ROWS = rows()
+
+
+def data_rows() -> list[Row]:
+    """The combinations of the data layer that the rows above leave out."""
+    options = {name: template.OPTIONS[name] for name in DATA}
+    return dealt(covering_array(options, 2, template.REFUSED, ROWS))
+
+
+DATA_ROWS = data_rows()
 
 
 def first_with(**answers: str) -> int:
@@ -150,13 +176,12 @@ def project(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Project]:
     """The project of a row, with the interpreter that its answers name first on the path."""
-    index: int = request.param
-    answers = ROWS[index]
+    answers: Row = request.param
     folder = interpreters.for_version(answers["python_version"])
     if folder is None:
         pytest.skip(f"no Python {answers['python_version']} or newer is installed")
     path = os.environ["PATH"]
-    if index == NO_UV:
+    if answers is ROWS[NO_UV]:
         path = without_uv(path)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{path}")
     # Rows run beside each other; threads of both would wait for each other, spinning.
@@ -166,16 +191,28 @@ def project(
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
+def own_tests(answers: Row) -> list[str]:
+    """The test files that a project has because of the answers that shape its data layer."""
+    return sorted(
+        final
+        for source, conditions in template.final_names().items()
+        for when, final in conditions
+        if final.startswith("tests/")
+        and template.matches(when, answers)
+        and set(when) & (set(DATA) - {"task", "serving"})
+    )
+
+
 def test_every_choice_is_run() -> None:
     """No choice of any question is left out of the rows."""
     for name, choices in template.OPTIONS.items():
-        assert {row[name] for row in ROWS} == set(choices), name
+        assert {row[name] for row in (*ROWS, *DATA_ROWS)} == set(choices), name
 
 
 @pytest.mark.run
 @pytest.mark.parametrize(
     "project",
-    range(len(ROWS)),
+    ROWS,
     indirect=True,
     ids=["-".join((r["task"], r["objective"], r["serving"], r["ci"])) for r in ROWS],
 )
@@ -183,7 +220,7 @@ def test_project(
     project: Project, subtests: pytest.Subtests, request: pytest.FixtureRequest
 ) -> None:
     """From raw data to monitoring and back, as its user would."""
-    index: int = request.node.callspec.params["project"]
+    index = ROWS.index(request.node.callspec.params["project"])
     for command in project.commands():
         with subtests.test(command):
             project.run(*command.split())
@@ -197,11 +234,16 @@ def test_project(
         a_prediction_is_served(project)
     with subtests.test("clean"):
         nothing_is_left_uncommitted(project)
+    with subtests.test("versions"):
+        versions_are_shared(project)
     with subtests.test("monitor"):
         live_predictions_are_monitored(project)
     if index in WITH_NOTEBOOKS and "make notebooks" not in project.commands():
         with subtests.test("notebooks"):
             project.run("make", "notebooks")
+    if project.answers["serving"] == "api":
+        with subtests.test("OpenAPI"):
+            the_service_keeps_its_description(project)
     if index == ALONE:
         with subtests.test("hooks"):
             project.run("make", "hooks")
@@ -212,6 +254,33 @@ def test_project(
     if index == NO_UV:
         with subtests.test("uv of its own"):
             assert (project.folder / ".uv" / "bin" / "uv").exists()
+
+
+@pytest.mark.run
+@pytest.mark.parametrize(
+    "project",
+    DATA_ROWS,
+    indirect=True,
+    ids=["-".join(row[name] for name in DATA) for row in DATA_ROWS],
+)
+def test_data_layer(project: Project, subtests: pytest.Subtests) -> None:
+    """Each way of getting and preparing data, from the source to a served prediction."""
+    project.run("make", "run")
+    with subtests.test("a second run does nothing"):
+        a_second_run_does_nothing(project)
+    with subtests.test("README"):
+        the_readme_is_filled_in(project)
+    with subtests.test("score"):
+        the_model_is_good(project)
+    with subtests.test("prediction"):
+        a_prediction_is_served(project)
+    with subtests.test("types"):
+        project.run("make", "check")
+    files = own_tests(project.answers)
+    if files:
+        with subtests.test("tests of the data layer"):
+            python = str(project.folder / ".venv" / "bin" / "python")
+            project.run(python, "-m", "pytest", "--no-cov", "-q", *files)
 
 
 def reports_written(project: Project) -> dict[str, int]:
@@ -256,8 +325,7 @@ def held_out(project: Project) -> pd.DataFrame:
     code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
     python = project.folder / ".venv" / "bin" / "python"
     text = project.run(str(python), "-c", code, "data/test_predictions.parquet")
-    source = Path(project.params()["data"]["source"]).name
-    truth = make_samples.SAMPLES[source]().truth
+    truth = make_samples.SAMPLES[SAMPLES[project.answers["task"]]]().truth
     columns = yaml.safe_load(project.text("schema.yaml"))["columns"]
     [target] = [column["name"] for column in columns if column["role"] == "target"]
     predictions = pd.read_csv(io.StringIO(text)).rename(columns={target: "target"})
@@ -311,6 +379,22 @@ def a_prediction_is_served(project: Project) -> None:
     assert float(answer[name]) >= 0
 
 
+def the_service_keeps_its_description(project: Project) -> None:
+    """Generated requests, valid and not, are answered as the OpenAPI description says."""
+    port = demo.free_port()
+    address = f"http://127.0.0.1:{port}"
+    process = demo.started(
+        project.folder, "make", "serve", env={**demo.environment(), "PORT": str(port)}
+    )
+    try:
+        demo.wait_until_ready(f"{address}/ready", process)
+        judge = str(Path(sys.prefix) / "bin" / "schemathesis")
+        options = ("--checks", "all", "--seed", "1", "--max-examples", "30", "--no-color")
+        assert "No issues found" in project.run(judge, "run", *options, f"{address}/openapi.json")
+    finally:
+        demo.stop(process)
+
+
 def nothing_is_left_uncommitted(project: Project) -> None:
     """What a run writes is either versioned or ignored, and runs leave a committed tree clean."""
     project.run("git", "add", "--all")
@@ -319,6 +403,53 @@ def nothing_is_left_uncommitted(project: Project) -> None:
     project.run("git", "commit", "--quiet", "--message", "Run the pipeline")
     project.run("make", "run")
     assert project.run("git", "status", "--porcelain") == ""
+
+
+@contextlib.contextmanager
+def object_storage(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server that speaks the protocol of S3, with one empty bucket."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    for name, value in {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    try:
+        urllib.request.urlopen(urllib.request.Request(f"{address}/{bucket}", method="PUT")).close()  # noqa: S310
+        yield
+    finally:
+        server.stop()
+
+
+def versions_are_shared(project: Project) -> None:
+    """Another clone of the committed project gets the same data and models from the remote."""
+    remote = project.answers["dvc_remote"]
+    if remote not in {"local", "s3"}:
+        # Google's and Microsoft's services have no server to run here: only their clients load.
+        kind = {"gcs": "gs"}.get(remote, remote)
+        python = str(project.folder / ".venv" / "bin" / "python")
+        project.run(python, "-c", f"import dvc_{kind}")
+        return
+    bucket = f"{project.folder.name.replace('_', '-')}-storage"
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        if remote == "s3":
+            stack.enter_context(object_storage(bucket, patch))
+        project.run("make", "push")
+        clone = Project(project.folder.parent / "clone", project.answers)
+        project.run("git", "clone", "--quiet", str(project.folder), str(clone.folder))
+        if remote == "local":
+            # The folder beside the clone is the one beside the project.
+            assert (project.folder.parent / f"{project.folder.name}_storage").is_dir()
+        clone.run("make", "pull")
+        said = clone.run("make", "run")
+    assert "Running stage" not in said
+    assert clone.json("models/live.json") == project.json("models/live.json")
+    shutil.rmtree(clone.folder)
 
 
 def live_predictions_are_monitored(project: Project) -> None:

@@ -99,12 +99,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def first_record(project: Path) -> tuple[list[str], list[str]]:
-    """Header and first row of the project's raw data, as a caller has them."""
-    source = next((project / "data" / "source").glob("*.csv"))
-    with source.open(encoding="utf-8", newline="") as stream:
-        rows = csv.reader(stream)
-        return next(rows), next(rows)
+def first_record(project: Path) -> list[list[str]]:
+    """Header and first row of the project's raw store, as a caller has them."""
+    code = (
+        "import csv, pathlib, sys, pyarrow.parquet as pq\n"
+        "part = pq.ParquetFile(min(pathlib.Path('data/raw').glob('*.parquet')))\n"
+        "first = next(part.iter_batches(1)).to_pylist()[0]\n"
+        "csv.writer(sys.stdout).writerows([first, first.values()])"
+    )
+    python = project / ".venv" / "bin" / "python"
+    run = subprocess.run(
+        [python, "-c", code], cwd=project, capture_output=True, encoding="utf-8", check=True
+    )
+    return list(csv.reader(run.stdout.splitlines()))
 
 
 def predict_batch(project: Path) -> str:

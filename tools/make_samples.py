@@ -10,27 +10,39 @@ In the newest fifth of the time range one weakly predictive column of each table
 distribution, so that monitoring has something true to report. Nothing else drifts, and the target
 given the row never does.
 
-``python tools/make_samples.py`` writes both files into the template, ``--check`` compares instead.
+Each table comes in every format that a project can have, with the schema file that Avro and
+Protocol Buffers need. CSV is text only. In the others a column has a type if all of its values are
+that type once they are missing or have a thousands separator: counts and measures become numbers,
+impossible ones too, missing markers become missing, and timestamps become moments (JSON, which has
+none, keeps their spellings). What a type can't hold stays as dirty as in the CSV: amounts with
+currencies and units, categories, identifiers.
+
+``python tools/make_samples.py`` writes all files into the template, ``--check`` compares instead.
 The result depends only on the seed as long as NumPy keeps its random streams; a test notices when
-it doesn't.
+it doesn't. Compressed files are compared by what they hold, since compressors change.
 """
 
 import argparse
+import importlib
+import io
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 ROWS = 5_900
 SEED = 8
-TARGET_FOLDER = (
-    Path(__file__).resolve().parents[1] / "{{cookiecutter.project_slug}}" / "data" / "source"
-)
+PROJECT = Path(__file__).resolve().parents[1] / "{{cookiecutter.project_slug}}"
+TARGET_FOLDER = PROJECT / "data" / "source"
 START = np.datetime64("2025-07-01T00:00:00", "s")
 SECONDS_PER_DAY = 86_400
 DAYS = 365
@@ -524,11 +536,113 @@ def _number(value: float, places: int, pattern: str, first: float, second: float
     return spellings[int(second * len(spellings))]
 
 
+# ---------------------------------------------------------------- formats
+
+SUFFIXES = {
+    "csv": ".csv",
+    "json": ".json",
+    "parquet": ".parquet",
+    "avro": ".avro",
+    "protobuf": ".pb",
+}
+SCHEMA_SUFFIXES = {"avro": ".avsc", "protobuf": ".proto"}
+MOMENT = pa.timestamp("us")
+AVRO_TYPES: Mapping[pa.DataType, object] = {
+    pa.string(): "string",
+    pa.int64(): "long",
+    pa.float64(): "double",
+    MOMENT: {"type": "long", "logicalType": "timestamp-micros"},
+}
+PROTOBUF_TYPES: Mapping[pa.DataType, str] = {
+    pa.string(): "string",
+    pa.int64(): "int64",
+    pa.float64(): "double",
+    MOMENT: "google.protobuf.Timestamp",
+}
+
+
+def format_module(name: str) -> ModuleType:
+    """Import the module by which a project reads and writes a format, from the template."""
+    if str(PROJECT) not in sys.path:
+        sys.path.append(str(PROJECT))
+    return importlib.import_module(f"data_prep.formats__{name}")
+
+
+def typed(sample: Sample, *, moments: bool) -> pa.Table:
+    """Return the raw table with types where all of a column's values have one.
+
+    Args:
+        sample: the table.
+        moments: whether timestamps become moments, or keep their spellings.
+    """
+    columns = {}
+    for name in sample.raw:
+        texts = [str(text) for text in sample.raw[name]]
+        kind = sample.clean[name].dtype
+        if pd.api.types.is_datetime64_dtype(kind):
+            columns[name] = _moments_of(texts) if moments else pa.array(texts)
+        elif pd.api.types.is_numeric_dtype(kind):
+            columns[name] = _numbers_of(texts, whole=pd.api.types.is_integer_dtype(kind))
+        else:
+            columns[name] = pa.array(texts)
+    return pa.table(columns)
+
+
+def _moments_of(texts: Sequence[str]) -> pa.Array:
+    return pa.array([pd.Timestamp(text).to_pydatetime() for text in texts], MOMENT)
+
+
+def _numbers_of(texts: Sequence[str], *, whole: bool) -> pa.Array:
+    plain = [text.strip().replace(",", "") for text in texts]
+    try:
+        numbers = [None if text in MISSING_MARKERS else float(text) for text in plain]
+    except ValueError:
+        return pa.array(texts)
+    if whole:
+        return pa.array([value if value is None else int(value) for value in numbers], pa.int64())
+    return pa.array(numbers, pa.float64())
+
+
+def avro_schema(table: pa.Table, name: str) -> str:
+    """Return the Avro schema of a table, whose columns may all be missing but the moments."""
+    fields = [
+        {
+            "name": field.name,
+            "type": AVRO_TYPES[field.type]
+            if field.type == MOMENT
+            else ["null", AVRO_TYPES[field.type]],
+        }
+        for field in table.schema
+    ]
+    return json.dumps({"type": "record", "name": name, "fields": fields}, indent=2) + "\n"
+
+
+def protobuf_schema(table: pa.Table, name: str) -> str:
+    """Return the Protocol Buffers schema of a table, whose columns may all be missing."""
+    fields = [
+        f"  optional {PROTOBUF_TYPES[field.type]} {field.name} = {number};"
+        for number, field in enumerate(table.schema, start=1)
+    ]
+    return "\n".join(
+        [
+            'syntax = "proto3";',
+            "",
+            'import "google/protobuf/timestamp.proto";',
+            "",
+            "// One record of the table.",
+            f"message {name} {{",
+            *fields,
+            "}",
+            "",
+        ]
+    )
+
+
 # ---------------------------------------------------------------- files
 
 SAMPLES: Mapping[str, Callable[[], Sample]] = {
-    "subscriptions.csv": subscriptions,
-    "deliveries.csv": deliveries,
+    "subscriptions": subscriptions,
+    "deliveries": deliveries,
 }
 
 
@@ -538,6 +652,48 @@ def csv_bytes(sample: Sample) -> bytes:
     return text.encode()
 
 
+def files(name: str, sample: Sample) -> dict[str, bytes]:
+    """Return the files of one table in every format, with their schema files.
+
+    Args:
+        name: of the table; its files are called like it.
+        sample: the table.
+    """
+    table = typed(sample, moments=True)
+    record = name.capitalize()
+    schemas = {
+        "avro": avro_schema(table, record).encode(),
+        "protobuf": protobuf_schema(table, record).encode(),
+    }
+    contents = {f"{name}.csv": csv_bytes(sample)}
+    with TemporaryDirectory() as folder:
+        for kind, suffix in SUFFIXES.items():
+            if kind == "csv":
+                continue
+            stream = io.BytesIO()
+            rows = typed(sample, moments=False) if kind == "json" else table
+            if kind in schemas:
+                schema = Path(folder, name + SCHEMA_SUFFIXES[kind])
+                schema.write_bytes(schemas[kind])
+                format_module(kind).write(rows, stream, schema)
+                contents[schema.name] = schemas[kind]
+            else:
+                format_module(kind).write(rows, stream)
+            contents[f"{name}{suffix}"] = stream.getvalue()
+    return contents
+
+
+def is_current(path: Path, content: bytes) -> bool:
+    """Say whether a file holds what it should: the same bytes, or if compressed, the same rows."""
+    if not path.is_file():
+        return False
+    if path.suffix not in {".parquet", ".avro"}:
+        return path.read_bytes() == content
+    read = format_module(path.suffix.removeprefix(".")).read
+    held, made = (pa.concat_tables(read(io.BytesIO(data))) for data in (path.read_bytes(), content))
+    return bool(held.equals(made))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files of both tables, or with ``--check`` tell whether they are up to date."""
     parser = argparse.ArgumentParser(description="Make the tables that the template bundles.")
@@ -545,14 +701,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = parser.parse_args(arguments).check
     status = 0
     for name, make in SAMPLES.items():
-        path = TARGET_FOLDER / name
-        content = csv_bytes(make())
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        elif not path.is_file() or path.read_bytes() != content:
-            print(f"{name} differs; run `python tools/make_samples.py`", file=sys.stderr)
-            status = 1
+        for file, content in files(name, make()).items():
+            path = TARGET_FOLDER / file
+            if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            elif not is_current(path, content):
+                print(f"{file} differs; run `python tools/make_samples.py`", file=sys.stderr)
+                status = 1
     return status
 
 

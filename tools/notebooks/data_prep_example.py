@@ -23,6 +23,7 @@ import narwhals as nw
 import pandas as pd
 
 from data_prep.cleaning import standardise
+from data_prep.engine import Engine
 from data_prep.feature_engineering import derive, feature_names
 from data_prep.pipeline import cleaning_report
 from data_prep.storage import read_parquet
@@ -77,16 +78,18 @@ pd.DataFrame(examples, columns=["kind", "column", "raw", "cleaned"]).sort_values
 
 # %%
 cleaned = read_parquet(CLEAN)
-report = cleaning_report(raw, cleaned, contract, params.data.missing_markers)
+with Engine(params.engine) as engine:
+    tables = engine.scan(RAW), engine.scan(CLEAN)
+    report = cleaning_report(engine, *tables, contract, params.data.missing_markers)
 pd.Series({name: count for name, count in report.items() if name.startswith("rows")}, name="rows")
 
 # %% [markdown]
-# Validation asks whether the cleaned table keeps what the contract promises. On a copy that was
-# broken on purpose it names column, rule, count and example rows; in the pipeline that stops
-# everything that follows.
+# Validation asks whether the cleaned table keeps what the data contract promises. On a copy that was
+# broken on purpose it names rule, count and example rows; in the pipeline such rows are set apart,
+# and more of them than a rule tolerates stop everything that follows.
 
 # %%
-print(validate(cleaned, contract).summary(), end="\n\n")
+print(validate(cleaned, contract).report.summary(), end="\n\n")
 
 broken = cleaned.to_pandas().copy()
 for column in contract.with_role("numeric")[:1]:
@@ -94,7 +97,9 @@ for column in contract.with_role("numeric")[:1]:
 for name in categories[:1]:
     broken.loc[3:4, name] = "mystery"
 broken.loc[6, contract.identifiers] = broken.loc[5, contract.identifiers]
-print(validate(nw.from_native(broken, eager_only=True), contract).summary())
+result = validate(nw.from_native(broken, eager_only=True), contract)
+print(result.report.summary())
+result.quarantined.collect().to_pandas()[[*contract.identifiers, "broken_rules"]]
 
 # %% [markdown]
 # Features are declared in `params.yaml` and derived row by row, by the same functions when training

@@ -30,11 +30,11 @@ from data_viz.plot_utils import BLUE, STYLE, column_label, panels
 from data_viz.summaries import numbers
 from utils.config import load_contract
 from utils.files import read_json
-from utils.paths import CLEAN, EVALUATION, PREDICTIONS, TRAIN
+from utils.paths import EVALUATION, PREDICTIONS, SAMPLE, TRAIN
 
 contract = load_contract()
 keys = contract.identifiers
-frame = read_parquet(CLEAN).join(read_parquet(TRAIN).select(keys), on=keys, how="semi")
+frame = read_parquet(SAMPLE).join(read_parquet(TRAIN).select(keys), on=keys, how="semi")
 
 # %% [markdown]
 # What stands out, in words: computed from the rows, so it changes when they do.

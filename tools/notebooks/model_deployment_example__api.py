@@ -30,8 +30,8 @@ import polars as pl
 from model_deployment.artefact import MODELS, REFERENCE, load_artefact
 from model_deployment.monitoring import compare, describe, read_recent
 from model_deployment.replay import HOST, request, service
-from model_deployment.request_plan import request_example
 from utils.config import ProjectError, load_params
+from utils.records import record_example
 
 params = load_params()
 live = load_artefact()
@@ -77,7 +77,7 @@ def post(path: str, body: object) -> dict[str, Any]:
     return answer
 
 
-record = request_example(contract)
+record = record_example(contract.inputs)
 print(msgspec.json.format(msgspec.json.encode(record)).decode())
 post("/v1/predictions", record)
 

@@ -12,7 +12,7 @@ from operator import and_, or_
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from data_prep.portable import LARGEST_EXACT, as_text, keep, newest, without_negative_zero
+from data_prep.portable import LARGEST_EXACT, as_float, as_text, keep, newest, without_negative_zero
 from utils.config import Column, Contract
 
 Step = Callable[[nw.Expr], nw.Expr]
@@ -88,7 +88,10 @@ def _in_range(value: nw.Expr, column: Column, *, whole: bool) -> list[nw.Expr]:
 
 
 def _number_steps(
-    column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str]
+    column: Column,
+    dtype: nw.dtypes.DType,
+    implementation: nw.Implementation,
+    missing_markers: Sequence[str],
 ) -> list[Step]:
     whole = column.type == "integer"
     steps: list[Step] = []
@@ -97,7 +100,7 @@ def _number_steps(
     if not dtype.is_numeric():
         steps += [*_text_steps(dtype, missing_markers), *_parse_number_steps(whole=whole)]
     elif not exact:
-        steps.append(lambda value: value.cast(nw.Float64))
+        steps.append(lambda value: as_float(value, dtype, implementation))
 
     def valid(value: nw.Expr) -> nw.Expr:
         conditions = _in_range(value, column, whole=whole)
@@ -125,7 +128,8 @@ def _parse_timestamp_steps() -> list[Step]:
             .then(nw.concat_str([value, nw.lit(" 00:00:00")]))
             .otherwise(value)
         ),
-        lambda value: keep(value, value.str.contains(TIMESTAMP)),
+        # Python knows no year 0
+        lambda value: keep(value, value.str.contains(TIMESTAMP) & ~value.str.starts_with("0000")),
         lambda value: value.str.to_datetime(format="%Y-%m-%d %H:%M:%S").cast(nw.Datetime("us")),
     ]
 
@@ -139,7 +143,12 @@ def _timestamp_steps(dtype: nw.dtypes.DType) -> list[Step]:
     return [lambda value: value.cast(nw.Datetime("us"))]
 
 
-def _steps(column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str]) -> list[Step]:
+def _steps(
+    column: Column,
+    dtype: nw.dtypes.DType,
+    implementation: nw.Implementation,
+    missing_markers: Sequence[str],
+) -> list[Step]:
     """Return what to do with a column, one small step after another.
 
     Each step is applied to the finished result of the one before: an expression that repeats its
@@ -150,7 +159,7 @@ def _steps(column: Column, dtype: nw.dtypes.DType, missing_markers: Sequence[str
         is_moment = isinstance(dtype, nw.Datetime | nw.Date)
         return _timestamp_steps(dtype) if is_moment else [*text, *_parse_timestamp_steps()]
     if column.type in {"integer", "float"}:
-        return _number_steps(column, dtype, missing_markers)
+        return _number_steps(column, dtype, implementation, missing_markers)
     return [*text, *_category_steps(column)] if column.role == "categorical" else text
 
 
@@ -171,7 +180,8 @@ def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Seque
     """
     schema = frame.collect_schema()
     steps = {
-        column.name: _steps(column, schema[column.name], missing_markers) for column in columns
+        column.name: _steps(column, schema[column.name], frame.implementation, missing_markers)
+        for column in columns
     }
     standardised = frame
     for turn in range(max(map(len, steps.values()), default=0)):

@@ -99,6 +99,6 @@ class Engine:
         return conform(frame.to_native().to_arrow_table())
 
     def _write(self, frame: nw.LazyFrame[Any], path: Path, order: Sequence[str] = ()) -> int:
-        reader = frame.to_native().to_arrow_reader(ROW_GROUP_ROWS)
-        tables = (pa.Table.from_batches([batch]) for batch in reader)
-        return write_tables(tables, reader.schema, path, order)
+        with frame.to_native().to_arrow_reader(ROW_GROUP_ROWS) as reader:
+            tables = (pa.Table.from_batches([batch]) for batch in reader)
+            return write_tables(tables, reader.schema, path, order)

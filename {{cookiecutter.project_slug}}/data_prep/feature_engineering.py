@@ -11,7 +11,7 @@ from narwhals.typing import FrameT
 
 from data_prep.portable import as_float
 from data_prep.transformation import transform, transformed_names
-from utils.config import Recipe
+from utils.config import SAMPLING_WEIGHT, Recipe
 
 MISSING_CATEGORY = "missing"
 
@@ -44,8 +44,9 @@ def engineer(frame: FrameT, recipe: Recipe) -> FrameT:
 
     Returns:
         Identifiers and timestamps, numeric inputs as 64-bit floats (missing stays missing),
-        categorical inputs as text (missing is the category ``missing``), and the target if the
-        table has it. A ratio is missing where its denominator is 0.
+        categorical inputs as text (missing is the category ``missing``), and what no model takes as
+        an input: target, group, weight and the weight of the sampling, each if the table has it. A
+        ratio is missing where its denominator is 0.
     """
     names = feature_names(recipe)
     schema = frame.collect_schema()
@@ -63,11 +64,15 @@ def engineer(frame: FrameT, recipe: Recipe) -> FrameT:
     ]
     combined = frame.with_columns(*ratios) if ratios else frame
     schema = combined.collect_schema()
+    carried = [
+        *(column.name for column in recipe.contract.with_role("target", "group", "weight")),
+        SAMPLING_WEIGHT,
+    ]
     return combined.select(
         *(column.name for column in recipe.contract.with_role("identifier", "timestamp")),
         *(number(name) for name in names.numeric),
         *(nw.col(name).fill_null(MISSING_CATEGORY) for name in names.categorical),
-        *(column.name for column in recipe.contract.with_role("target") if column.name in schema),
+        *(name for name in carried if name in schema),
     )
 
 

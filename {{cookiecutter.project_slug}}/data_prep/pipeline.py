@@ -1,11 +1,10 @@
-"""The steps of data preparation in their order; ``dvc.yaml`` runs each as a stage.
+"""The steps that prepare the retrieved records, in order; ``dvc.yaml`` runs each as a stage.
 
 Usage: ``python -m data_prep.pipeline STEP``, where STEP is one of the names in ``STEPS``.
 """
 
 import argparse
 import logging
-from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -13,14 +12,23 @@ import narwhals as nw
 from data_prep.cleaning import clean, standardise, unusable_row
 from data_prep.engine import Engine
 from data_prep.feature_engineering import engineer
-from data_prep.retrieval import retrieve
-from data_prep.storage import read_parquet, write_parquet
+from data_prep.sampling import sample
 from data_prep.transformation import transform
 from data_prep.validation import validate
-from utils.config import Contract, ProjectError, load_contract, load_params, recipe
-from utils.files import write_json
+from data_prep.validation_report import to_html
+from utils.config import BROKEN_RULES, Contract, ProjectError, load_contract, load_params, recipe
+from utils.files import link, write_json, write_text
 from utils.logging import run
-from utils.paths import CLEAN, FEATURES, RAW, REPORTS, RETRIEVAL, TRANSFORMED
+from utils.paths import (
+    CLEAN,
+    FEATURES,
+    QUARANTINE,
+    RAW,
+    REPORTS,
+    SAMPLE,
+    TRANSFORMED,
+    VALID,
+)
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +72,6 @@ def cleaning_report(
     }
 
 
-def retrieve_step() -> None:
-    """Raw records into ``data/raw.parquet``."""
-    params, contract = load_params(), load_contract()
-    frame, description = retrieve(Path(params.data.source), contract)
-    write_parquet(frame, RAW)
-    write_json(RETRIEVAL, description)
-    log.info("retrieved", extra={"rows": description.rows, "source": description.source})
-
-
 def clean_step() -> None:
     """Standardised, unique rows into ``data/clean.parquet``."""
     params, contract = load_params(), load_contract()
@@ -85,7 +84,7 @@ def clean_step() -> None:
             raise ProjectError(
                 "No row is left after cleaning: every row lacks an identifier, a timestamp or the "
                 "target. Compare the types and missing markers in schema.yaml and params.yaml "
-                f"with {params.data.source}."
+                f"with the records in {RAW}."
             )
         report = cleaning_report(engine, raw, engine.scan(CLEAN), contract, markers)
     write_json(REPORTS / "cleaning.json", report)
@@ -93,22 +92,50 @@ def clean_step() -> None:
 
 
 def validate_step() -> None:
-    """The contract checked on ``data/clean.parquet``; a broken rule ends the pipeline."""
-    report = validate(read_parquet(CLEAN), load_contract())
-    write_json(REPORTS / "validation.json", report)
-    if not report.passed:
-        raise ProjectError(
-            f"{CLEAN} breaks the data contract:\n{report.summary()}\n"
-            "Correct the source, or the rule in schema.yaml if the rule is wrong."
-        )
-    log.info("validated", extra={"rows": report.rows, "rules": report.rules})
+    """The rows of ``data/clean.parquet`` that keep the contract into ``data/valid.parquet``.
+
+    Rows that break an error rule go to ``data/quarantine.parquet``, also when they are so many that
+    the pipeline ends here.
+    """
+    params, contract = load_params(), load_contract()
+    with Engine(params.engine) as engine:
+        frame = engine.scan(CLEAN)
+        report, valid, quarantined = validate(frame, contract)
+        none = frame.head(0).with_columns(nw.lit("").alias(BROKEN_RULES))
+        apart = none if quarantined is None else quarantined
+        engine.write(apart, QUARANTINE, contract.identifiers)
+        write_json(REPORTS / "validation.json", report)
+        write_text(REPORTS / "validation.html", to_html(report, str(QUARANTINE)))
+        if not report.passed or report.rows_quarantined == report.rows:
+            raise ProjectError(
+                f"{CLEAN} breaks the data contract:\n{report.summary()}\n"
+                f"See {REPORTS / 'validation.html'}; the rows are in {QUARANTINE}. Correct the "
+                "source, or the rule in schema.yaml if the rule is wrong."
+            )
+        if quarantined is None:
+            link(CLEAN, VALID)
+        else:
+            engine.write(valid, VALID, contract.identifiers)
+    if report.status == "warning" or report.rows_quarantined:
+        log.warning("some rows break the contract: %s", report.summary())
+    rows = {"rows": report.rows, "rows_set_apart": report.rows_quarantined}
+    log.info("validated", extra={"rules": len(report.rules), **rows})
+
+
+def sample_step() -> None:
+    """The rows that ``sampling`` of the settings draws into ``data/sample.parquet``."""
+    params, contract = load_params(), load_contract()
+    report = sample(VALID, SAMPLE, contract, params.sampling)
+    write_json(REPORTS / "sampling.json", report)
+    extra = {"method": report.method, "rows_read": report.rows_read, "rows": report.rows_kept}
+    log.info("sampled", extra=extra)
 
 
 def transform_step() -> None:
     """Single-column derivations into ``data/transformed.parquet``."""
     params, contract = load_params(), load_contract()
     with Engine(params.engine) as engine:
-        frame = transform(engine.scan(CLEAN), params.transformation)
+        frame = transform(engine.scan(SAMPLE), params.transformation)
         engine.write(frame, TRANSFORMED, contract.identifiers)
 
 
@@ -122,9 +149,9 @@ def features_step() -> None:
 
 
 STEPS = {
-    "retrieve": retrieve_step,
     "clean": clean_step,
     "validate": validate_step,
+    "sample": sample_step,
     "transform": transform_step,
     "features": features_step,
 }

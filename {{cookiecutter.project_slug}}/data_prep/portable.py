@@ -12,7 +12,7 @@ from narwhals.typing import FrameT
 LARGEST_EXACT = 2**53
 # Half of the bits that a float holds exactly.
 SPLIT = 2**26
-MICROSECONDS_PER_MINUTE = 60_000_000
+TICKS_PER_MINUTE = 60_000_000
 # Between these, every engine writes the digits of a fraction alike and without an exponent.
 PLAIN_FRACTIONS = (1e-3, 1e7)
 
@@ -77,18 +77,21 @@ def _seconds(timestamp: nw.Expr) -> nw.Expr:
 def whole_minutes(start: str, end: str, implementation: nw.Implementation) -> nw.Expr:
     """Return the whole minutes from one column to another, cut towards 0.
 
-    pandas gives floats, even -0. On Spark, Narwhals has no durations, so there the minutes are
-    counted from seconds and microseconds.
+    pandas goes by way of floats, which makes -0 and raises on more than 285 years. On Spark,
+    Narwhals has no durations: there two moments are compared by their seconds and microseconds.
     """
     first, last = nw.col(start), nw.col(end)
-    if not implementation.is_spark_like():
-        return (last - first).dt.total_minutes().cast(nw.Int64)
-    rest = last.dt.microsecond() - first.dt.microsecond()
-    microseconds = (_seconds(last) - _seconds(first)) * 1_000_000 + rest
-    size = microseconds.abs()
-    # what is left divides without a rest, so it is exact as a float
-    minutes = (size - size % MICROSECONDS_PER_MINUTE) / MICROSECONDS_PER_MINUTE
-    return nw.when(microseconds < 0).then(-minutes).otherwise(minutes).cast(nw.Int64)
+    if implementation.is_pandas_like():
+        ticks = (last - first).cast(nw.Int64)
+    elif implementation.is_spark_like():
+        rest = last.dt.microsecond() - first.dt.microsecond()
+        ticks = (_seconds(last) - _seconds(first)) * 1_000_000 + rest
+    else:
+        return (last - first).dt.total_minutes()
+    size = ticks.abs()
+    # what is left divides without a rest, so it is exact on the way through floats, too
+    minutes = ((size - size % TICKS_PER_MINUTE) / TICKS_PER_MINUTE).cast(nw.Int64)
+    return nw.when(ticks < 0).then(-minutes).otherwise(minutes)
 
 
 def newest(frame: FrameT, keys: Sequence[str], order: Sequence[str]) -> FrameT:

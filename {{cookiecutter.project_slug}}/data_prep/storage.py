@@ -3,8 +3,6 @@
 Every engine writes through ``write_tables``, so equal tables give equal bytes on all of them.
 """
 
-import csv
-import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,40 +77,6 @@ def read_parquet(path: Path) -> Frame:
     """
     native = read_table(path).to_pandas(types_mapper=pd.ArrowDtype)
     return nw.from_native(native, eager_only=True)
-
-
-def read_csv(path: Path) -> Frame:
-    """Read a comma-separated table with every column as text.
-
-    Types come from the data contract during cleaning, not from guesses of a parser.
-
-    Raises:
-        ProjectError: the file is missing, is not UTF-8, or its rows differ in length.
-    """
-    try:
-        native = pd.read_csv(
-            path, dtype=pd.ArrowDtype(pa.string()), keep_default_na=False, encoding="utf-8-sig"
-        )
-        header = _header(path)
-    except FileNotFoundError as error:
-        raise ProjectError(f"{path} was not found. Check data.source in params.yaml.") from error
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"{path} is not UTF-8 text ({error}). Convert it first.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        detail = " ".join(str(error).split())
-        raise ProjectError(f"{path} is not a readable CSV file: {detail}") from error
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise ProjectError(f"{path} has more than one column named {', '.join(repeated)}.")
-    if len(header) != native.shape[1] or not isinstance(native.index, pd.RangeIndex):
-        raise ProjectError(f"{path} has rows with more values than its header has names.")
-    return nw.from_native(native, eager_only=True)
-
-
-def _header(path: Path) -> list[str]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-        return next(csv.reader(stream), [])
 
 
 def _in_row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -41,8 +41,9 @@ def transform(frame: FrameT, transformation: Transformation) -> FrameT:
     Returns:
         The same rows with the columns of ``transformed_names`` added, all 64-bit floats.
     """
+    kind = frame.implementation
     durations = [
-        (whole_minutes(interval.start, interval.end, frame.implementation) / MINUTES_PER_DAY)
+        (whole_minutes(interval.start, interval.end, kind) / MINUTES_PER_DAY)
         .cast(nw.Float64)
         .alias(name)
         for name, interval in transformation.elapsed_days.items()
@@ -56,7 +57,7 @@ def transform(frame: FrameT, transformation: Transformation) -> FrameT:
     schema = derived.collect_schema()
     logarithms = [
         nw.when(nw.col(name) >= 0)
-        .then((as_float(nw.col(name), schema[name], frame.implementation) + 1).log())
+        .then((as_float(nw.col(name), schema[name], kind) + 1).log())
         .otherwise(nw.lit(None))
         .cast(nw.Float64)
         .alias(f"log_{name}")

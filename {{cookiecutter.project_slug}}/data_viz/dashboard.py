@@ -22,7 +22,7 @@ from data_viz.summaries import MISSING, numbers, short, texts
 from utils.config import Column, Contract, Params, ProjectError, load_contract, load_params
 from utils.files import read_json
 from utils.markdown import escape, number
-from utils.paths import CLEAN, REPORTS
+from utils.paths import REPORTS, SAMPLE
 
 FIGURES = REPORTS / "figures"
 LIVE = Path("models/live.json")
@@ -51,7 +51,7 @@ def load() -> Content:
     """
     missing = [
         str(path)
-        for path in (*(REPORTS / f"{name}.json" for name in NAMES), LIVE, CLEAN)
+        for path in (*(REPORTS / f"{name}.json" for name in NAMES), LIVE, SAMPLE)
         if not path.is_file()
     ]
     if missing:
@@ -180,7 +180,7 @@ def bar_table(values: Any, column: Column) -> pd.DataFrame:
 def show_column(column: Column) -> None:
     """Show the distribution of one column, with a few numbers about it."""
     numeric = column.role != "categorical"
-    values = column_values(str(CLEAN), CLEAN.stat().st_mtime, column.name, numeric=numeric)
+    values = column_values(str(SAMPLE), SAMPLE.stat().st_mtime, column.name, numeric=numeric)
     missing = int(np.isnan(values).sum()) if numeric else int((values == MISSING).sum())
     if missing == values.size:
         st.info(f"{escape(column.name)} has no value in any row.")
@@ -220,7 +220,10 @@ def show_data(content: Content) -> None:
         "Duplicates dropped": cleaning["rows_duplicate"],
         "Rows kept": cleaning["rows_kept"],
         "Values made missing": sum(cleaning["values_set_to_missing"].values()),
-        "Rules of the contract that hold": validation["rules"],
+        "Rows set apart by validation": validation["rows_quarantined"],
+        "Rules of the contract that hold": sum(
+            rule["status"] == "kept" for rule in validation["rules"]
+        ),
     }
     for slot, (label, count) in zip(st.columns(len(counted)), counted.items(), strict=True):
         slot.metric(label, f"{count:,}")

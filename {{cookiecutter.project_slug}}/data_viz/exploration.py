@@ -22,6 +22,7 @@ from data_viz.summaries import (
     Correlation,
     NumericSummary,
     Relation,
+    TextSummary,
     is_binary,
     mean_interval,
     moments,
@@ -32,12 +33,13 @@ from data_viz.summaries import (
     strong_correlations,
     summarise_categories,
     summarise_numbers,
+    summarise_texts,
     texts,
 )
 from utils.config import Column, Contract, load_contract
 from utils.files import write_json
 from utils.logging import run
-from utils.paths import CLEAN, TRAIN
+from utils.paths import SAMPLE, TRAIN
 
 FIGURES = Path("reports/figures/exploration")
 REPORT = Path("reports/exploration.json")
@@ -64,6 +66,7 @@ class Exploration(msgspec.Struct, frozen=True):
     period: Period | None
     numeric: dict[str, NumericSummary]
     categorical: dict[str, CategoricalSummary]
+    text: dict[str, TextSummary]
     relations: list[Relation]
     correlations: list[Correlation]
     findings: list[str]
@@ -154,6 +157,18 @@ def _shape_findings(
         yield f"Long-tailed, so a logarithm helps linear models: {listed}."
 
 
+def _text_findings(described: Mapping[str, TextSummary], contract: Contract) -> Iterable[str]:
+    for column in contract.with_role("text", "group"):
+        item = described[column.name]
+        if column.role == "group":
+            yield f"{column.name} has {item.distinct:,} groups; no model learns from it."
+        else:
+            yield (
+                f"{column.name} is free text: {item.distinct:,} different texts, half of them "
+                f"longer than {item.median_length:.0f} characters; no model learns from it."
+            )
+
+
 def explore(frame: Frame, contract: Contract) -> Exploration:
     """Describe the rows of ``frame`` and say in words what stands out.
 
@@ -169,6 +184,10 @@ def explore(frame: Frame, contract: Contract) -> Exploration:
     categorical = {
         column.name: summarise_categories(texts(frame, column.name))
         for column in contract.with_role("categorical")
+    }
+    described = {
+        column.name: summarise_texts(texts(frame, column.name))
+        for column in contract.with_role("text", "group")
     }
     found = relations(frame, contract)
     correlated = strong_correlations(rank_correlations(frame, contract))
@@ -189,6 +208,7 @@ def explore(frame: Frame, contract: Contract) -> Exploration:
             for pair in correlated[:LISTED]
         ),
         *_shape_findings(inputs, categorical),
+        *_text_findings(described, contract),
     ]
     return Exploration(
         rows=outcome.size,
@@ -196,6 +216,7 @@ def explore(frame: Frame, contract: Contract) -> Exploration:
         period=period,
         numeric=numeric,
         categorical=categorical,
+        text=described,
         relations=found,
         correlations=correlated,
         findings=findings,
@@ -206,7 +227,7 @@ def main() -> None:
     """Explore the training rows: figures and findings."""
     contract = load_contract()
     keys = contract.identifiers
-    frame = read_parquet(CLEAN).join(read_parquet(TRAIN).select(keys), on=keys, how="semi")
+    frame = read_parquet(SAMPLE).join(read_parquet(TRAIN).select(keys), on=keys, how="semi")
     exploration = explore(frame, contract)
     correlations = rank_correlations(frame, contract)
     figures = exploration_figures(frame, contract, exploration.relations, correlations)

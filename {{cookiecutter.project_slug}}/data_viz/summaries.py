@@ -70,6 +70,16 @@ class CategoricalSummary(msgspec.Struct, frozen=True):
     counts: dict[str, int]
 
 
+class TextSummary(msgspec.Struct, frozen=True):
+    """A column of free text or of groups in numbers; lengths in characters, 0 without values."""
+
+    rows: int
+    missing: int
+    distinct: int
+    median_length: float
+    longest: int
+
+
 class Correlation(msgspec.Struct, frozen=True):
     """Spearman's rank correlation of two columns."""
 
@@ -269,6 +279,19 @@ def summarise_categories(values: Text) -> CategoricalSummary:
         rows=values.size,
         missing=int((values == MISSING).sum()),
         counts={str(names[i]): int(counts[i]) for i in order},
+    )
+
+
+def summarise_texts(values: Text) -> TextSummary:
+    """Describe a column of texts that are no categories, shape (n,)."""
+    known = values[values != MISSING].astype(str)
+    lengths = np.char.str_len(known) if known.size else np.zeros(1)
+    return TextSummary(
+        rows=values.size,
+        missing=values.size - known.size,
+        distinct=np.unique(known).size,
+        median_length=float(np.median(lengths)),
+        longest=int(lengths.max()),
     )
 
 

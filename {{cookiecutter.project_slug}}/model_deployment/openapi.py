@@ -6,8 +6,9 @@ import msgspec
 
 from model_deployment.artefact import Metadata
 from model_deployment.postprocessing import output_columns
-from model_deployment.request_plan import batch_type, described, record_type, request_example
+from model_deployment.request_plan import batch_type
 from utils.config import Column, Contract
+from utils.records import as_integers, described, record_example, record_type
 
 JSON = "application/json"
 REFERENCE = "#/components/schemas/{name}"
@@ -84,13 +85,6 @@ def prediction_type(contract: Contract) -> type[msgspec.Struct]:
     return msgspec.defstruct("Prediction", fields, rename=names, kw_only=True)
 
 
-def _as_integers(field: dict[str, Any]) -> None:
-    """Describe whole numbers, which are decoded as floats, by the name JSON Schema has for them."""
-    for kind in (field, *field.get("anyOf", ())):
-        if kind.pop("multipleOf", None):
-            kind["type"] = "integer"
-
-
 def _content(name: str, **more: Any) -> dict[str, Any]:
     return {JSON: {"schema": {"$ref": REFERENCE.format(name=name)}, **more}}
 
@@ -129,13 +123,13 @@ def document(metadata: Metadata, maximum_records: int) -> dict[str, Any]:
         An OpenAPI 3.1 document.
     """
     contract = metadata.recipe.contract
-    record, prediction = record_type(contract), prediction_type(contract)
+    record, prediction = record_type(contract.inputs), prediction_type(contract)
     predictions = msgspec.defstruct("Predictions", [("predictions", list[prediction])])  # type: ignore[valid-type]
     kinds = [batch_type(record, maximum_records), predictions, ErrorAnswer, Status]
     _, schemas = msgspec.json.schema_components([*kinds, ModelDescription], ref_template=REFERENCE)
     for field in schemas["Record"]["properties"].values():
-        _as_integers(field)
-    example = request_example(contract)
+        as_integers(field)
+    example = record_example(contract.inputs)
     schemas["Record"]["description"] = contract.description
     schemas["Record"]["examples"] = [example]
     text = {"text/plain": {"schema": {"type": "string"}}}

@@ -5,11 +5,10 @@ training data become one compiled Polars plan. Building their expressions takes 
 running them a fraction of one, so a request only runs them.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import narwhals as nw
@@ -24,10 +23,8 @@ from model_deployment.artefact import Artefact, load_artefact
 from model_deployment.postprocessing import predictions
 from model_deployment.preprocessing import ModelInputs, to_arrays
 from utils.config import Column, Contract, ProjectError, Recipe
+from utils.records import record_example, record_type
 
-# Beyond this a JSON number no longer names one integer.
-LARGEST_EXACT_INTEGER = 2**53
-MOMENT = "2026-01-31T12:00:00"
 DTYPES = {
     "string": pl.String(),
     "integer": pl.Int64(),
@@ -46,75 +43,6 @@ class RecordError(ValueError):
 def request_schema(contract: Contract) -> pl.Schema:
     """Return the columns of a batch of decoded requests."""
     return pl.Schema({column.name: DTYPES[column.type] for column in contract.inputs})
-
-
-def _number_type(column: Column) -> Any:
-    low, high = column.minimum, column.maximum
-    if column.type == "float":
-        return Annotated[float, msgspec.Meta(ge=low, le=high)]
-    low = -LARGEST_EXACT_INTEGER if low is None else math.ceil(low)
-    high = LARGEST_EXACT_INTEGER if high is None else math.floor(high)
-    # JSON writers turn 3 into 3.0 at will, so an integer is a float without a fraction.
-    return Annotated[float, msgspec.Meta(ge=low, le=high, multiple_of=1)]
-
-
-def _value_type(column: Column) -> Any:
-    if column.type == "timestamp":
-        return Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})]
-    if column.type != "string":
-        return _number_type(column)
-    if column.allowed:
-        return Literal[column.allowed]
-    # An identifier of blanks could never be joined with an outcome. Not \s, because Python and
-    # JSON Schema differ in what they take for white space.
-    pattern = "[^ ]" if column.role == "identifier" else None
-    return Annotated[str, msgspec.Meta(pattern=pattern)]
-
-
-def described(column: Column) -> str:
-    """Return the description of a column with its unit."""
-    return f"{column.description} Unit: {column.unit}." if column.unit else column.description
-
-
-def example(column: Column) -> str | int | float:
-    """Return a valid value of a column: its example, or one made from its type and range."""
-    value = column.example
-    if column.type == "timestamp":
-        moment = str(value or MOMENT).replace(" ", "T")
-        return moment if moment.endswith("Z") else f"{moment}Z"
-    if value is None and column.allowed:
-        value = column.allowed[0]
-    if value is None:
-        value = min(1.0, column.maximum or 1.0) if column.minimum is None else column.minimum
-    if column.type == "string":
-        return str(value)
-    return math.ceil(float(value)) if column.type == "integer" else float(value)
-
-
-def record_type(contract: Contract) -> type[msgspec.Struct]:
-    """Build the type of one record: a field per input column, with its range and allowed values.
-
-    Fields that may be missing default to None. Attributes are named by position, because the name
-    of a column need not be a Python identifier; the JSON has the names of the contract.
-    """
-    names = {f"column_{position}": column for position, column in enumerate(contract.inputs)}
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    for name, column in names.items():
-        meta = msgspec.Meta(description=described(column), examples=[example(column)])
-        value = _value_type(column)
-        if column.nullable:
-            fields.append((name, Annotated[value | None, meta], None))
-        else:
-            fields.append((name, Annotated[value, meta]))
-    return msgspec.defstruct(
-        "Record",
-        fields,
-        rename={name: column.name for name, column in names.items()},
-        forbid_unknown_fields=True,
-        frozen=True,
-        kw_only=True,
-        gc=False,
-    )
 
 
 def batch_type(record: type[msgspec.Struct], maximum: int | None = None) -> type[msgspec.Struct]:
@@ -263,7 +191,7 @@ def prepare(artefact: Artefact) -> Model:
         ProjectError: the model does not answer the example of its own contract.
     """
     contract = artefact.metadata.recipe.contract
-    record = record_type(contract)
+    record = record_type(contract.inputs)
     schema = request_schema(contract)
     model = Model(
         artefact=artefact,
@@ -274,18 +202,13 @@ def prepare(artefact: Artefact) -> Model:
         decode_batch=msgspec.json.Decoder(batch_type(record)),
     )
     try:
-        first = model.decode_record.decode(msgspec.json.encode(request_example(contract)))
+        first = model.decode_record.decode(msgspec.json.encode(record_example(contract.inputs)))
         answer = model.answer(to_frame(to_rows([first], schema, "$"), schema))
     except msgspec.ValidationError as error:
         raise ProjectError(f"schema.yaml: an example breaks its own rule: {error}.") from error
     if not np.isfinite(np.concatenate([*answer.values()]).astype(np.float64)).all():
         raise ProjectError(f"Model {artefact.metadata.version} answers its example with {answer}.")
     return model
-
-
-def request_example(contract: Contract) -> dict[str, Any]:
-    """Return a valid record, made of the examples of the columns."""
-    return {column.name: example(column) for column in contract.inputs}
 
 
 def load_model(models: Path) -> Model:

@@ -19,7 +19,7 @@ from data_prep.feature_engineering import MISSING_CATEGORY, FeatureNames
 from data_prep.storage import Frame, read_parquet, write_parquet
 from utils.config import Contract, ProjectError, Split, load_contract, load_params
 from utils.logging import run
-from utils.paths import CLEAN, FEATURES, RECENT, TEST, TRAIN
+from utils.paths import FEATURES, RECENT, SAMPLE, TEST, TRAIN
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def main() -> None:
     train, test = split(read_parquet(FEATURES), contract, params.split)
     write_parquet(train, TRAIN)
     write_parquet(test, TEST)
-    records = read_parquet(CLEAN).join(
+    records = read_parquet(SAMPLE).join(
         test.select(contract.identifiers), on=contract.identifiers, how="semi"
     )
     inputs = [nw.col(column.name) for column in contract.inputs]

@@ -42,6 +42,7 @@ from model_training.onnx_graph import build_graph
 from model_training.results import EvaluationReport, Selection, load_model
 from utils.config import (
     SCHEMA_PATH,
+    Contract,
     ProjectError,
     Recipe,
     convert,
@@ -53,11 +54,11 @@ from utils.files import read_json, sha256, write_json, write_text
 from utils.logging import run
 from utils.markdown import escape, number
 from utils.paths import (
-    CLEAN,
     EVALUATION,
     OUT_OF_FOLD,
     RECENT,
     RETRIEVAL,
+    SAMPLE,
     SELECTED,
     SELECTION,
     TEST,
@@ -199,8 +200,10 @@ def git_commit() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
 
 
-def write_reference(path: Path, decision: dict[str, float]) -> None:
+def write_reference(path: Path, decision: dict[str, float], contract: Contract) -> None:
     """Write what monitoring compares with: training records and their out-of-fold predictions.
+
+    A record has the inputs and the target; free text stays where it is.
 
     Predictions of rows a model was fitted on are too sure of themselves, so only out-of-fold ones
     are comparable with those of new records.
@@ -208,7 +211,9 @@ def write_reference(path: Path, decision: dict[str, float]) -> None:
     unseen = pl.read_parquet(OUT_OF_FOLD)
     keys = [name for name in unseen.columns if name != "score"]
     sample = unseen.sort(keys).gather_every(max(1, -(-unseen.height // REFERENCE_ROWS)))
-    records = sample.join(pl.read_parquet(CLEAN), on=keys, how="left", maintain_order="left")
+    names = [column.name for column in (*contract.inputs, contract.target)]
+    known = pl.read_parquet(SAMPLE, columns=names)
+    records = sample.join(known, on=keys, how="left", maintain_order="left")
     answer = predictions(records["score"].to_numpy(), decision)
     columns = [pl.Series(name, values) for name, values in answer.items()]
     records.drop("score").with_columns(columns).write_parquet(path)
@@ -296,7 +301,7 @@ def main() -> None:
         directory.mkdir()
         (directory / GRAPH).write_bytes(graph)
         skops.io.dump(model, directory / "model.skops")
-        write_reference(directory / REFERENCE, selection.decision)
+        write_reference(directory / REFERENCE, selection.decision, contract)
         scorer = open_graph(directory / GRAPH, steps)
         parity = max(
             check_parity(

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from data_prep.retrieval import retrieve
-from data_prep.storage import Frame, write_parquet
+from data_prep.storage import Frame, read_table
 from utils.config import (
     Column,
     Contract,
@@ -22,8 +22,8 @@ from utils.config import (
     Ratio,
     Recipe,
     Transformation,
-    load_contract,
 )
+from utils.paths import RAW
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_ROWS = 1500
@@ -41,24 +41,33 @@ def run_stage(command: str) -> None:
         sys.argv = before
 
 
+def keep_rows(folder: Path, rows: int) -> None:
+    """Leave only the first rows of a raw store."""
+    table = read_table(folder).slice(0, rows)
+    for part in folder.iterdir():
+        part.unlink()
+    pq.write_table(table, folder / "part-00000001.parquet")
+
+
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this project in which every stage of ``dvc.yaml`` ran on part of the data."""
     copy = tmp_path_factory.mktemp("project")
     for name in ("README.md", "params.yaml", "schema.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, copy / name)
+    if (ROOT / "data/source").exists():
+        shutil.copytree(ROOT / "data/source", copy / "data/source")
     params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
-    source, _ = retrieve(ROOT / params["data"]["source"], load_contract(ROOT / "schema.yaml"))
-    params["data"]["source"] = "data/source/sample.parquet"
-    write_parquet(source.head(SAMPLE_ROWS), copy / params["data"]["source"])
     params["evaluation"]["bootstrap_samples"] = 40
     (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     before = Path.cwd()
     os.chdir(copy)
     try:
         stages = yaml.safe_load((copy / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-        for stage in stages.values():
+        for name, stage in stages.items():
             run_stage(stage["cmd"])
+            if name == "retrieve":
+                keep_rows(RAW, SAMPLE_ROWS)
     finally:
         os.chdir(before)
     return copy

@@ -1,6 +1,5 @@
-"""Retrieval, cleaning, validation, transformation, features and storage."""
+"""Retrieval, cleaning, transformation, features and storage."""
 
-import gzip
 import math
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +15,9 @@ from hypothesis import strategies as st
 from data_prep.cleaning import clean, standardise
 from data_prep.feature_engineering import derive, feature_names
 from data_prep.pipeline import main
-from data_prep.retrieval import retrieve
-from data_prep.storage import Frame, read_csv, read_parquet, write_parquet
-from data_prep.validation import validate
+from data_prep.storage import Frame, read_parquet, write_parquet
 from tests.conftest import MARKERS, values
-from utils.config import Column, Contract, ProjectError, Recipe
+from utils.config import Contract, ProjectError, Recipe
 
 ROW = {
     "order_id": "A1",
@@ -186,64 +183,6 @@ def test_features_are_what_they_say(recipe: Recipe) -> None:
     assert values(result, "colour") == ["red", "missing"]
 
 
-def test_validation_names_column_rule_count_and_examples(contract: Contract) -> None:
-    rows = [{"order_id": f"A{number}", "price": str(number)} for number in range(10)]
-    frame = standardise(raw(*rows), contract.columns, MARKERS)
-    assert validate(frame, contract).passed
-    broken = frame.with_columns(
-        price=nw.when(nw.col("order_id") == "A3").then(nw.lit(-5.0)).otherwise(nw.col("price")),
-        colour=nw.when(nw.col("order_id") == "A4").then(nw.lit("pink")).otherwise(nw.col("colour")),
-        order_id=nw.when(nw.col("order_id") == "A9")
-        .then(nw.lit("A8"))
-        .otherwise(nw.col("order_id")),
-        paid_at=nw.when(nw.col("order_id") == "A5").then(nw.lit(None)).otherwise(nw.col("paid_at")),
-    )
-    report = validate(broken, contract)
-    found = {(item.column, item.rule): item for item in report.violations}
-    assert found[("price", "must be at least 0")].examples == [{"order_id": "A3", "price": -5.0}]
-    assert found[("colour", "must be one of red, dark blue")].count == 1
-    assert found[("order_id", "must identify one row only")].count == 2
-    assert found[("paid_at", "must be missing in at most 0.0% of rows")].share == 0.1
-    assert len(found) == 4
-    assert "price: must be at least 0, broken by 1 of 10 rows (10.0%)" in report.summary()
-
-
-def test_retrieval_reads_every_format_alike(tmp_path: Path, contract: Contract) -> None:
-    text = ",".join(ROW) + "\n" + ",".join(ROW.values()) + "\n"
-    plain, packed, parquet = (tmp_path / f"t.{end}" for end in ("csv", "csv.gz", "parquet"))
-    plain.write_text(text, encoding="utf-8-sig")
-    packed.write_bytes(gzip.compress(text.encode()))
-    frames = [retrieve(plain, contract)[0], retrieve(packed, contract)[0]]
-    write_parquet(frames[0], parquet)
-    frame, description = retrieve(parquet, contract)
-    for other in frames:
-        assert other.rows() == frame.rows()
-    assert (description.rows, description.columns) == (1, 7)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("absent.csv", None, "was not found"),
-        ("t.pkl", b"x", "pickle"),
-        ("t.xlsx", b"x", "unknown format"),
-        ("t.csv", b"", "not a readable CSV"),
-        ("t.csv", b"a,b\n1,2\n", "lacks the column"),
-        ("t.csv", (",".join(ROW) + "\n").encode(), "no rows"),
-        ("t.csv", b"a,a\n1,2\n", "more than one column named a"),
-        ("t.csv", b"a,b\n1,2,3\n", "more values than its header"),
-        ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "not a readable CSV"),
-        ("t.csv", b"a,b\n\xff\xfe,2\n", "not UTF-8"),
-        ("t.parquet", b"nonsense", "not a readable Parquet"),
-    ],
-)
-def test_retrieval_refuses_with_a_reason(
-    tmp_path: Path, contract: Contract, name: str, content: bytes | None, message: str
-) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(ProjectError, match=message):
-        retrieve(tmp_path / name, contract)
 
 
 def test_writing_is_repeatable_and_leaves_nothing_on_failure(tmp_path: Path) -> None:
@@ -265,40 +204,16 @@ def test_row_labels_are_not_written(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "a.parquet").columns == list(ROW)
 
 
-def test_a_table_that_breaks_the_contract_ends_the_pipeline(
-    in_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = read_parquet(in_project / "data/clean.parquet")
-    monkeypatch.chdir(tmp_path)
-    for name in ("params.yaml", "schema.yaml"):
-        (tmp_path / name).write_bytes((in_project / name).read_bytes())
-    write_parquet(nw.concat([target, target]), tmp_path / "data/clean.parquet")
-    monkeypatch.setattr("sys.argv", ["pipeline", "validate"])
-    with pytest.raises(ProjectError, match="must identify one row only"):
-        main()
-    assert "must identify one row only" in (tmp_path / "reports/validation.json").read_text()
-
-
 def test_a_source_without_usable_rows_ends_the_pipeline(
     in_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    columns = read_parquet(in_project / "data/raw.parquet").columns
+    raw = read_parquet(in_project / "data/raw")
     monkeypatch.chdir(tmp_path)
     for name in ("params.yaml", "schema.yaml"):
         (tmp_path / name).write_bytes((in_project / name).read_bytes())
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data/t.csv").write_text(",".join(columns) + "\n" + "," * (len(columns) - 1) + "\n")
-    write_parquet(read_csv(tmp_path / "data/t.csv"), tmp_path / "data/raw.parquet")
+    blank = raw.head(1).with_columns(nw.lit("").alias(name) for name in raw.columns)
+    write_parquet(blank, tmp_path / "data/raw/part-00000001.parquet")
     monkeypatch.setattr("sys.argv", ["pipeline", "clean"])
     with pytest.raises(ProjectError, match="No row is left after cleaning"):
         main()
     assert not (tmp_path / "data/clean.parquet").exists()
-
-
-def test_a_column_without_a_rule_is_accepted(contract: Contract) -> None:
-    free = Column(
-        "note", "categorical", "string", "Anything.", nullable=True, maximum_missing_share=1
-    )
-    frame = standardise(raw({"note": "whatever"}), [*contract.columns, free], MARKERS)
-    extended = Contract("orders", "", "", (*contract.columns, free))
-    assert validate(frame, extended).passed

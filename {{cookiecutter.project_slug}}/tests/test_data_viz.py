@@ -515,7 +515,7 @@ def test_dashboard_shows_a_column_without_values(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     column = load_contract(copied / "schema.yaml").with_role("numeric")[0]
-    path = copied / "data/clean.parquet"
+    path = copied / "data/sample.parquet"
     table = pl.read_parquet(path)
     table.with_columns(pl.lit(None, pl.Float64).alias(column.name)).write_parquet(path)
     opened = page(copied, monkeypatch)

@@ -27,20 +27,17 @@ from model_deployment.openapi import document
 from model_deployment.prediction_log import PredictionLog
 from model_deployment.preprocessing import model_inputs, standardise_records
 from model_deployment.request_plan import (
-    LARGEST_EXACT_INTEGER,
     Model,
     RequestPlan,
-    example,
     load_model,
     prepare,
-    record_type,
-    request_example,
     request_schema,
     to_frame,
     to_rows,
 )
 from utils.config import Column, Contract, ProjectError, Recipe, load_params
 from utils.files import write_json
+from utils.records import LARGEST_EXACT_INTEGER, example, record_example, record_type
 
 ONE, MANY = "/v1/predictions", "/v1/predictions/batch"
 SETTINGS = serving.Settings(
@@ -128,7 +125,7 @@ def first(columns: list[Column], **wanted: object) -> Column:
 
 def decode(contract: Contract, sent: list[Json]) -> list[msgspec.Struct]:
     """Decode records as the service does."""
-    decoder = msgspec.json.Decoder(record_type(contract))
+    decoder = msgspec.json.Decoder(record_type(contract.inputs))
     return [decoder.decode(msgspec.json.encode(record)) for record in sent]
 
 
@@ -137,7 +134,7 @@ def decode(contract: Contract, sent: list[Json]) -> list[msgspec.Struct]:
 
 def awkward(contract: Contract) -> list[Json]:
     """Records that a request may hold and that are hard on cleaning and features."""
-    plain = request_example(contract)
+    plain = record_example(contract.inputs)
     found = [plain, {**plain, **{c.name: None for c in contract.inputs if c.nullable}}]
     for column in contract.inputs:
         options: list[object] = []
@@ -179,7 +176,7 @@ def test_the_plan_gives_what_preprocessing_gives(live: Model, recipe: Recipe, wh
 
 def test_moments_are_brought_to_utc(contract: Contract) -> None:
     schema = request_schema(contract)
-    plain = request_example(contract)
+    plain = record_example(contract.inputs)
     name = contract.with_role("timestamp")[0].name
     sent = [{**plain, name: "2026-03-01T01:30:00+02:00"}, {**plain, name: "2026-03-01 01:30:00"}]
     decoded = decode(contract, sent)
@@ -661,7 +658,7 @@ def test_memory_of_the_log_is_bounded(
     registry = CollectorRegistry()
     log = PredictionLog(tmp_path, 100, 60, registry)
     one = live.decode_record.decode(
-        msgspec.json.encode(request_example(live.artefact.metadata.recipe.contract))
+        msgspec.json.encode(record_example(live.artefact.metadata.recipe.contract.inputs))
     )
     batch = to_frame(to_rows([one, one], live.schema, "$"), live.schema)
     for _ in range(3):

@@ -15,9 +15,20 @@ import yaml
 
 PARAMS_PATH = Path("params.yaml")
 SCHEMA_PATH = Path("schema.yaml")
+BROKEN_RULES = "broken_rules"
+SAMPLING_WEIGHT = "sampling_weight"
+# Columns that validation and sampling add, so that no column of a table can have their names.
+ADDED_COLUMNS = {BROKEN_RULES, SAMPLING_WEIGHT}
 
-Role = Literal["identifier", "timestamp", "numeric", "categorical", "target"]
+Role = Literal[
+    "identifier", "timestamp", "group", "numeric", "categorical", "text", "target", "weight"
+]
 ColumnType = Literal["string", "integer", "float", "timestamp"]
+Severity = Literal["error", "warning"]
+Relation = Literal["<", "<=", "==", "!=", ">=", ">", "in", "not in", "missing", "present"]
+SamplingMethod = Literal[
+    "none", "random", "stratified", "weighted", "reservoir", "importance", "filter"
+]
 CalendarPart = Literal["hour", "weekday", "month"]
 T = TypeVar("T")
 
@@ -27,7 +38,12 @@ class ProjectError(Exception):
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One column of the data contract."""
+    """One column of the data contract.
+
+    Model inputs are the roles numeric and categorical. ``text`` is free text, described but not
+    learned from; ``group`` names rows that belong together; ``weight`` says how much a row counts.
+    ``severity`` and ``tolerated_share`` hold for the rules of this column.
+    """
 
     name: str
     role: Role
@@ -41,6 +57,55 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     allowed: tuple[str | int, ...] = ()
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
     example: str | int | float | None = None
+    severity: Severity = "error"
+    tolerated_share: float = 0.0
+
+
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A comparison of a column with another column, a number or a list of values.
+
+    A text on the right names a column, except in a list. A comparison with a missing value is
+    unknown; only ``missing`` and ``present``, which take nothing on the right, ask for it.
+    """
+
+    left: str
+    relation: Relation
+    right: str | int | float | tuple[str | int, ...] | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that the comparison reads."""
+        names = [self.left, *([self.right] if isinstance(self.right, str) else [])]
+        return list(dict.fromkeys(names))
+
+    def describe(self) -> str:
+        """Return the condition as a phrase, such as ``signup_at <= snapshot_at``."""
+        if self.right is None:
+            return f"{self.left} is {self.relation}"
+        if isinstance(self.right, tuple):
+            several = len(self.right) > 1
+            inside = "one of " if several else ""
+            outside = "none of " if several else "not "
+            values = ", ".join(map(str, self.right))
+            return f"{self.left} is {outside if self.relation == 'not in' else inside}{values}"
+        return f"{self.left} {self.relation} {self.right}"
+
+
+class Rule(Condition, frozen=True):
+    """A condition that every row keeps to which ``when`` applies and whose values are known."""
+
+    when: Condition | None = None
+    description: str = ""
+    severity: Severity = "error"
+    tolerated_share: float = 0.0
+
+
+class Unique(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Columns whose values together occur once; rows in which one is missing are not compared."""
+
+    columns: tuple[str, ...]
+    severity: Severity = "error"
+    tolerated_share: float = 0.0
 
 
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +115,8 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: str
     provenance: str
     columns: tuple[Column, ...]
+    unique: tuple[Unique, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
     def with_role(self, *roles: Role) -> list[Column]:
         """Return the columns that have one of ``roles``, in the order of the contract."""
@@ -67,8 +134,8 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def inputs(self) -> list[Column]:
-        """Every column a prediction request carries: all but the target."""
-        return [column for column in self.columns if column.role != "target"]
+        """Every column a prediction request carries: what names a record, and model inputs."""
+        return self.with_role("identifier", "timestamp", "numeric", "categorical")
 
 
 class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,10 +151,27 @@ class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the raw records come from and how they write a missing value."""
+    """How raw records write a missing value."""
 
-    source: str
     missing_markers: tuple[str, ...]
+
+
+class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which of the valid rows go on; what a method does not use must not be set.
+
+    ``share`` is of all rows; ``rows`` is a number, of ``stratified`` per stratum; ``by`` names the
+    columns that make the strata; ``weight`` the column in proportion to which rows are drawn, and
+    ``missing_weight`` what counts where it is missing; ``keep`` the conditions of the filter.
+    """
+
+    method: SamplingMethod
+    seed: int
+    share: float | None = None
+    rows: int | None = None
+    by: tuple[str, ...] = ()
+    weight: str | None = None
+    missing_weight: float | None = None
+    keep: tuple[Condition, ...] = ()
 
 
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,8 +240,10 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every setting of the pipeline."""
 
     project: Project
+    source: dict[str, Any]
     data: Data
     engine: dict[str, Any]
+    sampling: Sampling
     transformation: Transformation
     features: Features
     split: Split
@@ -208,29 +294,153 @@ def _require(problems: Iterable[str], source: str) -> None:
         raise ProjectError(f"{source}: " + "; ".join(listed) + ".")
 
 
+def _share_problems(name: str, share: float) -> Iterable[str]:
+    if not 0 <= share <= 1:
+        yield f"{name} is {share}, but must lie between 0 and 1"
+
+
+def _type_problems(column: Column) -> Iterable[str]:
+    fitting: dict[Role, set[ColumnType]] = {
+        "timestamp": {"timestamp"},
+        "group": {"string", "integer"},
+        "numeric": {"integer", "float"},
+        "categorical": {"string"},
+        "text": {"string"},
+        "weight": {"integer", "float"},
+    }
+    name = column.name
+    if column.role == "target" and column.type not in {"integer", "float"}:
+        yield f"the target {name!r} must be a number but has the type {column.type}"
+    if column.type not in fitting.get(column.role, {column.type}):
+        yield f"column {name!r} has the role {column.role} but the type {column.type}"
+    if column.role == "weight" and column.nullable:
+        yield f"the weight {name!r} must not be nullable"
+    if column.aliases and column.role != "categorical":
+        yield f"column {name!r} has aliases, which only categorical columns resolve"
+
+
+def _value_problems(column: Column) -> Iterable[str]:
+    name, minimum, maximum = column.name, column.minimum, column.maximum
+    number = column.type in {"integer", "float"}
+    if minimum is not None and maximum is not None and minimum > maximum:
+        yield f"column {name!r} has a minimum above its maximum"
+    if not number and (minimum is not None or maximum is not None):
+        yield f"column {name!r} has a range but the type {column.type}"
+    if not all(isinstance(value, int if number else str) for value in column.allowed):
+        yield f"column {name!r} allows values that are not of its type {column.type}"
+    yield from _share_problems(f"maximum_missing_share of {name!r}", column.maximum_missing_share)
+    yield from _share_problems(f"tolerated_share of {name!r}", column.tolerated_share)
+
+
+def _kind(column: Column) -> str:
+    return "number" if column.type in {"integer", "float"} else column.type
+
+
+def _condition_problems(condition: Condition, contract: Contract) -> Iterable[str]:
+    """Yield what keeps a condition from being evaluated: unknown columns, types that differ."""
+    columns = {column.name: column for column in contract.columns}
+    for name in condition.columns:
+        if name not in columns:
+            yield f"{condition.describe()!r} names {name!r}, which is not a column"
+            return
+    left, right = columns[condition.left], condition.right
+    text = repr(condition.describe())
+    if condition.relation in {"missing", "present"}:
+        if right is not None:
+            yield f"{text} must have nothing on its right"
+    elif condition.relation in {"in", "not in"}:
+        kind = {"string": str, "integer": int}.get(left.type)
+        if not isinstance(right, tuple) or not right:
+            yield f"{text} needs a list of values on its right"
+        elif kind is None or not all(isinstance(value, kind) for value in right):
+            yield f"{text} lists values that do not fit the type {left.type}"
+    elif right is None or isinstance(right, tuple):
+        yield f"{text} needs one column or number on its right"
+    else:
+        other = _kind(columns[right]) if isinstance(right, str) else "number"
+        if other != _kind(left):
+            yield f"{text} compares {_kind(left)} with {other}"
+        elif other == "string" and condition.relation not in {"==", "!="}:
+            yield f"{text} orders texts, which can only be equal or different"
+
+
+def _rule_problems(contract: Contract) -> Iterable[str]:
+    known = {column.name for column in contract.columns}
+    for rule in contract.rules:
+        yield from _condition_problems(rule, contract)
+        yield from _share_problems(f"tolerated_share of {rule.describe()!r}", rule.tolerated_share)
+        if rule.when is not None:
+            yield from _condition_problems(rule.when, contract)
+    for unique in contract.unique:
+        for name in unique.columns:
+            if name not in known:
+                yield f"unique names {name!r}, which is not a column"
+        if not unique.columns:
+            yield "an entry of unique has no columns"
+        yield from _share_problems("tolerated_share of unique columns", unique.tolerated_share)
+
+
 def _contract_problems(contract: Contract) -> Iterable[str]:
     for name, count in Counter(column.name for column in contract.columns).items():
         if count > 1:
             yield f"column {name!r} is declared {count} times"
+        if name in ADDED_COLUMNS:
+            yield f"{name!r} is the name of a column that the pipeline adds; choose another"
     if len(contract.with_role("target")) != 1:
         yield f"{len(contract.with_role('target'))} columns have the role target; one is needed"
+    for role in ("group", "weight"):
+        if len(contract.with_role(role)) > 1:
+            yield f"{len(contract.with_role(role))} columns have the role {role}; one is possible"
     if not contract.identifiers:
         yield "no column has the role identifier; at least one is needed"
     for column in contract.columns:
-        minimum, maximum = column.minimum, column.maximum
-        if minimum is not None and maximum is not None and minimum > maximum:
-            yield f"column {column.name!r} has a minimum above its maximum"
-        if column.role == "target" and column.type not in {"integer", "float"}:
-            yield f"the target {column.name!r} must be a number but has the type {column.type}"
-        if column.role == "timestamp" and column.type != "timestamp":
-            yield f"column {column.name!r} has the role timestamp but the type {column.type}"
-        if column.role == "numeric" and column.type not in {"integer", "float"}:
-            yield f"column {column.name!r} has the role numeric but the type {column.type}"
-        if column.role == "categorical" and column.type != "string":
-            yield f"column {column.name!r} has the role categorical but the type {column.type}"
+        yield from _type_problems(column)
+        yield from _value_problems(column)
+    yield from _rule_problems(contract)
+
+
+# What each method of sampling takes; of the alternatives in a pair, exactly one.
+SAMPLING_SETTINGS: dict[SamplingMethod, list[tuple[str, ...]]] = {
+    "none": [],
+    "random": [("share",)],
+    "reservoir": [("rows",)],
+    "stratified": [("by",), ("share", "rows")],
+    "weighted": [("weight",), ("share", "rows")],
+    "importance": [("weight",), ("share", "rows")],
+    "filter": [("keep",)],
+}
+
+
+def _sampling_problems(sampling: Sampling, contract: Contract) -> Iterable[str]:
+    needed = SAMPLING_SETTINGS[sampling.method]
+    settings = ("share", "rows", "by", "weight", "missing_weight", "keep")
+    given = {name for name in settings if getattr(sampling, name)}
+    for names in needed:
+        if len(given & set(names)) != 1:
+            yield f"sampling.method {sampling.method} needs {' or '.join(names)}"
+    usable = {name for names in needed for name in names}
+    usable |= {"missing_weight"} if "weight" in usable else set()
+    for name in sorted(given - usable):
+        yield f"sampling.{name} has no meaning for sampling.method {sampling.method}"
+    if sampling.share is not None and not 0 < sampling.share <= 1:
+        yield f"sampling.share is {sampling.share}, but must lie between 0 and 1"
+    if sampling.rows is not None and sampling.rows < 1:
+        yield f"sampling.rows is {sampling.rows}, but must be at least 1"
+    if sampling.missing_weight is not None and sampling.missing_weight <= 0:
+        yield f"sampling.missing_weight is {sampling.missing_weight}, but must be positive"
+    strata = {column.name for column in contract.columns if column.type in {"string", "integer"}}
+    numbers = {column.name for column in contract.columns if column.type in {"integer", "float"}}
+    for name in sampling.by:
+        if name not in strata:
+            yield f"sampling.by names {name!r}, which is not one of {sorted(strata)}"
+    if sampling.weight is not None and sampling.weight not in numbers:
+        yield f"sampling.weight names {sampling.weight!r}, which is not one of {sorted(numbers)}"
+    for condition in sampling.keep:
+        yield from _condition_problems(condition, contract)
 
 
 def _params_problems(params: Params, contract: Contract) -> Iterable[str]:
+    yield from _sampling_problems(params.sampling, contract)
     timestamps = {column.name for column in contract.with_role("timestamp")}
     numeric = {column.name for column in contract.with_role("numeric")}
     derived = set(params.transformation.elapsed_days)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def link(source: Path, path: Path) -> None:
+    """Give a file a second name, atomically; where that is not possible, copy it.
+
+    No step changes a file in place, so that two names of one file are as good as two files.
+    """
+    with atomic_path(path) as temporary:
+        temporary.unlink()
+        try:
+            temporary.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, temporary)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-RAW = Path("data/raw.parquet")
+RAW = Path("data/raw")
 CLEAN = Path("data/clean.parquet")
+VALID = Path("data/valid.parquet")
+QUARANTINE = Path("data/quarantine.parquet")
+SAMPLE = Path("data/sample.parquet")
 TRANSFORMED = Path("data/transformed.parquet")
 FEATURES = Path("data/features.parquet")
 TRAIN = Path("data/train.parquet")

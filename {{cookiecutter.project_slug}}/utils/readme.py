@@ -9,7 +9,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from utils.config import Column, Contract, Params, ProjectError, load_contract, load_params
+from utils.config import (
+    Column,
+    Contract,
+    Params,
+    ProjectError,
+    Sampling,
+    load_contract,
+    load_params,
+)
 from utils.files import read_json, write_text
 from utils.logging import run
 from utils.markdown import escape, number, table
@@ -29,18 +37,50 @@ def interval(estimate: dict[str, float | None]) -> str:
 def _values(column: Column) -> str:
     if column.allowed:
         return ", ".join(f"`{value}`" for value in column.allowed)
-    if column.minimum is not None or column.maximum is not None:
-        low, high = number(column.minimum), number(column.maximum)
-        return f"{low} to {high} {escape(column.unit)}".strip()
-    return escape(column.unit)
+    low, high = column.minimum, column.maximum
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"from {number(low)}"
+    return f"up to {number(high)}" if low is None else f"{number(low)} to {number(high)}"
+
+
+def _missing(column: Column, share: float) -> str:
+    allowed = f" (at most {column.maximum_missing_share:.0%})" if column.nullable else ""
+    return f"{share:.1%}{allowed}"
+
+
+def _validation_lines(report: dict[str, Any]) -> list[str]:
+    """Say what validation found, and list the rules that are about more than single columns."""
+    rules, apart = report["rules"], report["rows_quarantined"]
+    kept = sum(rule["status"] == "kept" for rule in rules)
+    held = "all hold" if kept == len(rules) else f"{kept} hold in every row"
+    moved = f" {apart:,} rows that break an error rule were set apart." if apart else ""
+    lines = [f"Validation then checked {len(rules)} rules of the contract on them; {held}.{moved}"]
+    shown = [rule for rule in rules if len(rule["columns"]) > 1 or rule["status"] != "kept"]
+    if not shown:
+        return lines
+    header = ["Rule", "Severity", "Tolerated", "Broken by", "Why"]
+    rows = [
+        [
+            escape(rule["rule"]),
+            rule["severity"],
+            f"{rule['tolerated_share']:.1%}",
+            f"{rule['count']:,} rows ({rule['share']:.1%})" if rule["count"] else "no row",
+            escape(rule["description"]),
+        ]
+        for rule in shown
+    ]
+    return [*lines, "", table(header, rows)]
 
 
 def data_part(contract: Contract, reports: dict[str, Any]) -> str:
-    """Describe the source, what cleaning did, and every column."""
+    """Describe the source, what cleaning and validation did, and every column."""
     source, cleaning = reports["retrieval"], reports["cleaning"]
     emptied = {name: count for name, count in cleaning["values_set_to_missing"].items() if count}
     most = sorted(emptied, key=lambda name: -emptied[name])[:3]
     mostly = f" (most in {', '.join(f'`{name}`' for name in most)})" if most else ""
+    header = ["Column", "Role", "Type", "Unit", "Valid values", "Missing", "Meaning"]
     lines = [
         f"Read from `{source['source']}` (SHA-256 `{source['sha256'][:12]}…`): "
         f"{source['rows']:,} rows, {source['columns']} columns. {escape(contract.description)}",
@@ -51,18 +91,18 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         f"and {cleaning['rows_unusable']:,} rows without identifier, timestamp or target were "
         f"dropped, and {sum(emptied.values()):,} cells that were blank or held no valid value "
         f"count as missing{mostly}.",
-        f"Validation then checked {reports['validation']['rules']} rules of the contract on them; "
-        "all hold.",
+        *_validation_lines(reports["validation"]),
         "",
         table(
-            ["Column", "Role", "Type", "Valid values", "Missing", "Meaning"],
+            header,
             [
                 [
                     f"`{column.name}`",
                     column.role,
                     column.type,
+                    escape(column.unit),
                     _values(column),
-                    f"{cleaning['missing_share'][column.name]:.1%}",
+                    _missing(column, cleaning["missing_share"][column.name]),
                     escape(column.description),
                 ]
                 for column in contract.columns
@@ -72,6 +112,28 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def sampling_text(sampling: Sampling, report: dict[str, Any]) -> str:
+    """Say how the rows that everything after validation sees were drawn."""
+    read, kept = f"{report['rows_read']:,}", f"{report['rows_kept']:,}"
+    weight = f"`{sampling.weight}`"
+    drawn = {
+        "none": "all go on, without sampling",
+        "random": f"each was drawn with a probability of {sampling.share or 0:.1%}, {kept} in all",
+        "reservoir": f"{kept} were drawn, each with the same probability",
+        "stratified": f"{kept} were drawn from {len(report['strata'])} strata by "
+        + ", ".join(f"`{name}`" for name in sampling.by),
+        "weighted": f"{kept} were drawn, those with a large {weight} more often; averages over "
+        "them are not those of all rows",
+        "importance": f"{kept} were drawn, those with a large {weight} more often; "
+        "`sampling_weight` says how many rows each stands for",
+        "filter": f"{kept} were kept by a filter ("
+        + escape(" and ".join(condition.describe() for condition in sampling.keep))
+        + "), which is no random sample: what is found holds for such rows only",
+    }
+    seed = "" if sampling.method in {"none", "filter"} else f" (seed {sampling.seed})"
+    return f"Of {read} valid rows {drawn[sampling.method]}{seed}."
+
+
 def _figures(folder: str) -> str:
     paths = sorted((REPORTS / "figures" / folder).glob("*.png"))
     return "\n\n".join(
@@ -79,11 +141,13 @@ def _figures(folder: str) -> str:
     )
 
 
-def exploration_part(reports: dict[str, Any]) -> str:
-    """List the findings and show the figures of the exploration."""
+def exploration_part(sampling: Sampling, reports: dict[str, Any]) -> str:
+    """Say which rows were explored, list the findings and show the figures."""
     exploration = reports["exploration"]
     findings = "\n".join(f"- {escape(finding)}" for finding in exploration["findings"])
-    return f"{findings}\n\n{_figures('exploration')}"
+    rows = f"{sampling_text(sampling, reports['sampling'])} The exploration saw "
+    rows += f"{exploration['rows']:,} of them, the training rows."
+    return f"{rows}\n\n{findings}\n\n{_figures('exploration')}"
 
 
 def _verdict(chosen: dict[str, Any], confidence: float) -> str:
@@ -234,6 +298,7 @@ def main() -> None:
         "retrieval",
         "cleaning",
         "validation",
+        "sampling",
         "exploration",
         "selection",
         "evaluation",
@@ -243,7 +308,7 @@ def main() -> None:
     reports = {name: read_json(REPORTS / f"{name}.json") for name in names}
     parts = {
         "data": data_part(contract, reports),
-        "exploration": exploration_part(reports),
+        "exploration": exploration_part(params.sampling, reports),
         "model": model_part(params, reports),
         "deployment": deployment_part(reports),
         "monitoring": monitoring_part(reports),

@@ -65,20 +65,20 @@ def as_text(value: nw.Expr, dtype: nw.dtypes.DType) -> nw.Expr:
 
 
 def weekday(timestamp: nw.Expr) -> nw.Expr:
-    """Return the day of the week, Monday = 1 to Sunday = 7; on Spark, Narwhals gives Sunday = 0."""
+    """Return the day of the week, Monday = 1 to Sunday = 7; one engine gives Sunday = 0."""
     return (timestamp.dt.weekday() + 6) % 7 + 1
 
 
 def _seconds(timestamp: nw.Expr) -> nw.Expr:
-    """Return the seconds since 1970; only Spark counts a moment in seconds."""
+    """Return the seconds since 1970, where a moment counts in seconds when it becomes a number."""
     return timestamp.cast(nw.Datetime("us", "UTC")).cast(nw.Int64)
 
 
 def whole_minutes(start: str, end: str, implementation: nw.Implementation) -> nw.Expr:
     """Return the whole minutes from one column to another, cut towards 0.
 
-    pandas goes by way of floats, which makes -0 and raises on more than 285 years. On Spark,
-    Narwhals has no durations: there two moments are compared by their seconds and microseconds.
+    pandas goes by way of floats, which makes -0 and raises on more than 285 years. Where there are
+    no durations, two moments are compared by their seconds and microseconds.
     """
     first, last = nw.col(start), nw.col(end)
     if implementation.is_pandas_like():

@@ -49,7 +49,7 @@ def test_java_that_is_too_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", str(java_home(tmp_path, version)))
-    with pytest.raises(ProjectError, match="is version (8|11)"):
+    with pytest.raises(ProjectError, match=r"is version (8|11)"):
         java_version()
 
 
@@ -68,7 +68,7 @@ def test_a_cluster_that_does_not_answer() -> None:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         # bound but not listening: refused at once
-        with pytest.raises(ProjectError, match="does not answer.*Check SPARK_MASTER"):
+        with pytest.raises(ProjectError, match=r"does not answer.*Check SPARK_MASTER"):
             check_reachable(f"spark://127.0.0.1:{port}", "SPARK_MASTER", 7077)
         taken.listen()
         check_reachable(f"spark://127.0.0.1:{port}", "SPARK_MASTER", 7077)

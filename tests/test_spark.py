@@ -1,7 +1,6 @@
 """Spark in a rendered project: a cluster of processes, one of which is killed at work."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -60,4 +59,3 @@ def test_the_table_is_the_same(told: dict[str, Any]) -> None:
     assert calm.read_bytes() == disturbed.read_bytes()
     assert told["rows"] == 8 * 200_000
     assert not list(Path(folder, "temporary").glob("parts-*"))
-    assert os.listdir(folder / "source")

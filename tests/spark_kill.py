@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path.cwd()))
 from data_prep.engine import Engine
 
 FILES = 8
-ROWS = 200_000
+ROWS = 100_000
 
 
 def make_table(folder: Path) -> None:

@@ -57,5 +57,5 @@ def test_the_table_is_the_same(told: dict[str, Any]) -> None:
     folder = told["folder"]
     calm, disturbed = folder / "calm.parquet", folder / "disturbed.parquet"
     assert calm.read_bytes() == disturbed.read_bytes()
-    assert told["rows"] == 8 * 200_000
+    assert told["rows"] == 8 * 100_000
     assert not list(Path(folder, "temporary").glob("parts-*"))

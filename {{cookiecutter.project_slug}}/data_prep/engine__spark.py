@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, NamedTuple, Self
@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 from pyspark import SparkConf, SparkContext, __version__
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, Observation, SparkSession, functions
+from pyspark.sql.types import StructType
 
 from data_prep.storage import ROW_GROUP_ROWS, conform, parquet_files, write_tables
 from utils.config import ProjectError, convert
@@ -347,6 +348,24 @@ class Engine:
             return write_tables(_batches(parts), pq.read_schema(parts[0]), path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def in_workers(
+        self,
+        frame: DataFrame,
+        work: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]],
+        columns: StructType | str,
+    ) -> DataFrame:
+        """Return what the workers make of each part of a table, batch by batch.
+
+        Args:
+            frame: a table of Spark.
+            work: gets the batches of a part and yields those of the result.
+            columns: names and types of the result.
+        """
+        with warnings.catch_warnings():
+            # pandas serves training only, but Spark judges its version
+            warnings.simplefilter("ignore", FutureWarning)
+            return frame.mapInArrow(work, columns)
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Return a small result as an Arrow table, with the types that Parquet files get."""

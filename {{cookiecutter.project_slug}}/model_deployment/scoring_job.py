@@ -80,7 +80,7 @@ def score(source: Path, destination: Path, models: Path, engine: Engine) -> int:
         yield from job.score_batches(batches, folder, version, schema)
 
     types = from_arrow_schema(schema, prefer_timestamp_ntz=True)
-    scored = nw.from_native(records.to_native().mapInArrow(work, types))
+    scored = nw.from_native(engine.in_workers(records.to_native(), work, types))
     identifiers = artefact.metadata.recipe.contract.identifiers
     others = [name for name in schema.names if name not in identifiers]
     return engine.write(scored, destination, [*identifiers, *others])

@@ -49,5 +49,6 @@ def each(
 
     with Engine(settings) as engine:
         numbers = engine.session.range(0, len(tasks), 1, len(tasks)).withColumnRenamed("id", title)
-        done = numbers.mapInArrow(run, "number long, answer binary").toArrow().sort_by("number")
+        answers = engine.in_workers(numbers, run, "number long, answer binary")
+        done = answers.toArrow().sort_by("number")
     return [pickle.loads(answer) for answer in done["answer"].to_pylist()]  # noqa: S301

@@ -122,7 +122,6 @@ def configuration(settings: Settings, master: str, folder: Path) -> dict[str, st
         "spark.app.name": "data_prep",
         "spark.master": master or f"local[{settings.threads}]",
         "spark.driver.memory": settings.memory,
-        "spark.pyspark.python": sys.executable,
         "spark.sql.warehouse.dir": (folder / "warehouse").as_uri(),
         "spark.ui.enabled": False,
         "spark.ui.showConsoleProgress": False,
@@ -201,6 +200,8 @@ def _start(settings: Settings, master: str, folder: Path) -> SparkSession:
     launch: Callable[..., Any] = launch_gateway
     # every command to Java would be reported otherwise
     logging.getLogger("py4j").setLevel(logging.ERROR)
+    # workers run this Python, with the libraries of this project
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         with log.open("wb") as stream, warnings.catch_warnings():
             # pandas serves training only, but Spark judges its version

@@ -89,6 +89,7 @@ WORDS: dict[tuple[str, str], list[str]] = {
     ("license", "Apache-2.0"): ["apache-2", "apache licen[cs]e"],
     ("license", "BSD-3-Clause"): ["bsd-3", r"\bBSD 3"],
     ("license", "Proprietary"): ["proprietary", "all rights reserved"],
+    ("engine", "spark"): [r"\bpyspark\b", r"\bspark\b", r"\bjava\b"],
     ("label_source", "hand"): ["annotated by", "annotators?"],
     ("label_source", "programmatic"): ["labelling functions?"],
 }

@@ -64,19 +64,34 @@ def as_text(value: nw.Expr, dtype: nw.dtypes.DType) -> nw.Expr:
     return (value.cast(nw.Int64) if dtype == nw.Boolean else value).cast(nw.String)
 
 
-def whole_minutes(duration: nw.Expr, implementation: nw.Implementation) -> nw.Expr:
-    """Return a duration of microseconds in whole minutes, cut towards 0.
+def weekday(timestamp: nw.Expr) -> nw.Expr:
+    """Return the day of the week, Monday = 1 to Sunday = 7; one engine gives Sunday = 0."""
+    return (timestamp.dt.weekday() + 6) % 7 + 1
 
-    pandas goes by way of floats, which makes -0 and raises on more than 285 years.
+
+def _seconds(timestamp: nw.Expr) -> nw.Expr:
+    """Return the seconds since 1970, where a moment counts in seconds when it becomes a number."""
+    return timestamp.cast(nw.Datetime("us", "UTC")).cast(nw.Int64)
+
+
+def whole_minutes(start: str, end: str, implementation: nw.Implementation) -> nw.Expr:
+    """Return the whole minutes from one column to another, cut towards 0.
+
+    pandas goes by way of floats, which makes -0 and raises on more than 285 years. Where there are
+    no durations, two moments are compared by their seconds and microseconds.
     """
+    first, last = nw.col(start), nw.col(end)
     if implementation.is_pandas_like():
-        ticks = duration.cast(nw.Int64)
-        return (
-            nw.when(ticks >= 0)
-            .then(ticks // TICKS_PER_MINUTE)
-            .otherwise(-(-ticks // TICKS_PER_MINUTE))
-        )
-    return duration.dt.total_minutes()
+        ticks = (last - first).cast(nw.Int64)
+    elif implementation.is_spark_like():
+        rest = last.dt.microsecond() - first.dt.microsecond()
+        ticks = (_seconds(last) - _seconds(first)) * 1_000_000 + rest
+    else:
+        return (last - first).dt.total_minutes()
+    size = ticks.abs()
+    # what is left divides without a rest, so it is exact on the way through floats, too
+    minutes = ((size - size % TICKS_PER_MINUTE) / TICKS_PER_MINUTE).cast(nw.Int64)
+    return nw.when(ticks < 0).then(-minutes).otherwise(minutes)
 
 
 def newest(frame: FrameT, keys: Sequence[str], order: Sequence[str]) -> FrameT:

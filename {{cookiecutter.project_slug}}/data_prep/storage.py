@@ -145,7 +145,8 @@ def write_tables(
     ):
         cast = (table.cast(plain) for table in tables)
         for group in _in_row_groups(_checked(cast, order) if order else cast):
-            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+            # pages end where chunks end, so the chunks of an engine would show in the file
+            writer.write_table(group.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
             rows += group.num_rows
     return rows
 

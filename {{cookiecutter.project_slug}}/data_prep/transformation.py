@@ -3,7 +3,7 @@
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from data_prep.portable import as_float, whole_minutes
+from data_prep.portable import as_float, weekday, whole_minutes
 from utils.config import Transformation
 
 MINUTES_PER_DAY = 1440
@@ -19,9 +19,13 @@ def transformed_names(transformation: Transformation) -> list[str]:
 
 
 def _calendar_part(name: str, part: str) -> nw.Expr:
-    timestamp = nw.col(name).dt
-    value = {"hour": timestamp.hour, "weekday": timestamp.weekday, "month": timestamp.month}[part]()
-    return value.cast(nw.Float64).alias(f"{name}_{part}")
+    timestamp = nw.col(name)
+    derived = {
+        "hour": timestamp.dt.hour(),
+        "weekday": weekday(timestamp),
+        "month": timestamp.dt.month(),
+    }
+    return derived[part].cast(nw.Float64).alias(f"{name}_{part}")
 
 
 def transform(frame: FrameT, transformation: Transformation) -> FrameT:
@@ -39,7 +43,7 @@ def transform(frame: FrameT, transformation: Transformation) -> FrameT:
     """
     kind = frame.implementation
     durations = [
-        (whole_minutes(nw.col(interval.end) - nw.col(interval.start), kind) / MINUTES_PER_DAY)
+        (whole_minutes(interval.start, interval.end, kind) / MINUTES_PER_DAY)
         .cast(nw.Float64)
         .alias(name)
         for name, interval in transformation.elapsed_days.items()

@@ -5,7 +5,9 @@ predictions and the comparison.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -15,12 +17,12 @@ import skops.io
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
-from tqdm import tqdm
 
 from data_prep.feature_engineering import FeatureNames, feature_names
 from data_prep.storage import read_parquet, write_parquet
 from model_training.candidates import Candidate, candidates, scores
 from model_training.data_preprocessing import encoder, model_inputs, target
+from model_training.parallel import each
 from model_training.results import CandidateResult, LearningPoint, Selection
 from utils.config import Contract, ProjectError, Split, load_contract, load_params, recipe
 from utils.files import atomic_path, write_json
@@ -32,7 +34,8 @@ BASELINE = "baseline"
 LEARNING_CURVE_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
 
 Array = npt.NDArray[np.float64]
-Folds = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+Rows = npt.NDArray[np.int64]
+Folds = list[tuple[Rows, Rows]]
 
 log = logging.getLogger(__name__)
 
@@ -63,39 +66,69 @@ def pipeline(candidate: Candidate, names: FeatureNames, contract: Contract) -> P
     return Pipeline([("encode", prepared), ("estimate", clone(candidate.estimator))])
 
 
+def unseen_scores(
+    models: Mapping[str, Pipeline],
+    inputs: pd.DataFrame,
+    outcome: Array,
+    task: tuple[str, Rows, Rows],
+) -> Array:
+    """Return the scores of the validation rows of a task (model, training, validation)."""
+    name, training, validation = task
+    fitted = clone(models[name]).fit(inputs.iloc[training], outcome[training])
+    return scores(fitted, inputs.iloc[validation])
+
+
 def out_of_fold(
     model: Pipeline, inputs: pd.DataFrame, outcome: Array, folds: Folds
-) -> Iterator[tuple[npt.NDArray[np.int64], Array]]:
+) -> Iterator[tuple[Rows, Array]]:
     """Yield, per fold, the validation rows and their predictions by a model that never saw them."""
     for training, validation in folds:
-        fitted = clone(model).fit(inputs.iloc[training], outcome[training])
-        yield validation, scores(fitted, inputs.iloc[validation])
+        task = ("model", training, validation)
+        yield validation, unseen_scores({"model": model}, inputs, outcome, task)
+
+
+def _learned(
+    model: Pipeline,
+    data: tuple[pd.DataFrame, Array],
+    metric: Metric,
+    value: Value,
+    task: tuple[float, Rows, Rows],
+) -> tuple[int, float, float] | None:
+    """Return rows used, training and validation score of a task (share, training, validation)."""
+    share, training, validation = task
+    inputs, outcome = data
+    part = training[: max(2, round(share * training.size))]
+    if np.unique(outcome[part]).size < 2:  # noqa: PLR2004
+        return None
+    fitted = clone(model).fit(inputs.iloc[part], outcome[part])
+    train, validated = (
+        metric.function(outcome[rows], scores(fitted, inputs.iloc[rows]), value)
+        for rows in (part, validation)
+    )
+    return part.size, train, validated
 
 
 def learning_curve(
-    model: Pipeline, data: tuple[pd.DataFrame, Array], folds: Folds, metric: Metric, value: Value
+    model: Pipeline,
+    data: tuple[pd.DataFrame, Array],
+    folds: Folds,
+    metric: Metric,
+    value: Value,
+    *,
+    engine: dict[str, Any],
 ) -> list[LearningPoint]:
     """Score the winner with growing parts of the training rows, averaged over the folds."""
-    inputs, outcome = data
+    tasks = [(share, *fold) for share in LEARNING_CURVE_SHARES for fold in folds]
+    learned = each(partial(_learned, model, data, metric, value), tasks, engine, "learning curve")
     points = []
     for share in LEARNING_CURVE_SHARES:
-        rows, train, validated = [], [], []
-        for training, validation in folds:
-            part = training[: max(2, round(share * training.size))]
-            if np.unique(outcome[part]).size < 2:  # noqa: PLR2004
-                continue
-            fitted = clone(model).fit(inputs.iloc[part], outcome[part])
-            rows.append(part.size)
-            train.append(metric.function(outcome[part], scores(fitted, inputs.iloc[part]), value))
-            validated.append(
-                metric.function(outcome[validation], scores(fitted, inputs.iloc[validation]), value)
+        answers = [one for task, one in zip(tasks, learned, strict=True) if task[0] == share]
+        found = [one for one in answers if one is not None]
+        if found:
+            rows, train, validated = (
+                float(np.mean(numbers)) for numbers in zip(*found, strict=True)
             )
-        if rows:
-            points.append(
-                LearningPoint(
-                    round(float(np.mean(rows))), float(np.mean(train)), float(np.mean(validated))
-                )
-            )
+            points.append(LearningPoint(round(rows), train, validated))
     return points
 
 
@@ -130,9 +163,13 @@ def main() -> None:
         )
     folds = make_folds(outcome, params.split)
     competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
+    models = {name: pipeline(candidate, names, contract) for name, candidate in competing.items()}
+    tasks = [(name, *fold) for name in models for fold in folds]
+    fit = partial(unseen_scores, models, inputs, outcome)
+    answers = iter(each(fit, tasks, params.engine, "cross-validation"))
     results, predicted = [], {}
-    for name, candidate in tqdm(competing.items(), desc="candidates", unit="model"):
-        parts = list(out_of_fold(pipeline(candidate, names, contract), inputs, outcome, folds))
+    for name in models:
+        parts = [(validation, next(answers)) for _, validation in folds]
         fold_scores = [metric.function(outcome[rows], part, value) for rows, part in parts]
         results.append(
             CandidateResult(
@@ -148,8 +185,8 @@ def main() -> None:
     unseen = np.concatenate([part[1] for part in predicted[winner]])
     order = np.argsort(rows)
     rows, unseen = rows[order], unseen[order]
-    model = pipeline(competing[winner], names, contract)
-    curve = learning_curve(model, (inputs, outcome), folds, metric, value)
+    model = models[winner]
+    curve = learning_curve(model, (inputs, outcome), folds, metric, value, engine=params.engine)
     model.fit(inputs, outcome)
     with atomic_path(SELECTED) as temporary:
         skops.io.dump(model, temporary)

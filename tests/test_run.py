@@ -197,7 +197,7 @@ def own_tests(answers: Row) -> list[str]:
         final
         for source, conditions in template.final_names().items()
         for when, final in conditions
-        if final.startswith("tests/")
+        if final.startswith("tests/test_")
         and template.matches(when, answers)
         and set(when) & (set(DATA) - {"task", "serving"})
     )

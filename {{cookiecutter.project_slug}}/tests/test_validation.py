@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from data_prep.engine import Engine
 from data_prep.pipeline import main
@@ -304,7 +305,10 @@ def stage(in_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def breaking(folder: Path, rows: int) -> None:
-    """Break the first declared rule of the contract in some rows of the cleaned table."""
+    """Break the first declared rule of the contract in some rows of the cleaned table.
+
+    The range of the rule's column is lifted, so that it is the only rule that breaks.
+    """
     path = folder / "data/clean.parquet"
     frame = pl.read_parquet(path)
     rule = load_contract(folder / "schema.yaml").rules[0]
@@ -314,6 +318,11 @@ def breaking(folder: Path, rows: int) -> None:
     if rule.when is not None and isinstance(rule.when.right, tuple):
         changed[rule.when.left] = rule.when.right[0]
     first = pl.int_range(pl.len()) < rows
+    contract = yaml.safe_load((folder / "schema.yaml").read_text(encoding="utf-8"))
+    for column in contract["columns"]:
+        if column["name"] == rule.left:
+            column.pop("maximum", None)
+    (folder / "schema.yaml").write_text(yaml.safe_dump(contract), encoding="utf-8")
     frame.with_columns(
         pl.when(first).then(pl.lit(value, schema[name])).otherwise(pl.col(name)).alias(name)
         for name, value in changed.items()

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, NamedTuple, Self
@@ -353,7 +353,7 @@ class Engine:
     def in_workers(
         self,
         frame: DataFrame,
-        work: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]],
+        work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
         columns: StructType | str,
     ) -> DataFrame:
         """Return what the workers make of each part of a table, batch by batch.

@@ -66,7 +66,8 @@ def as_text(value: nw.Expr, dtype: nw.dtypes.DType) -> nw.Expr:
 
 def weekday(timestamp: nw.Expr) -> nw.Expr:
     """Return the day of the week, Monday = 1 to Sunday = 7; one engine gives Sunday = 0."""
-    return (timestamp.dt.weekday() + 6) % 7 + 1
+    day = timestamp.dt.weekday().cast(nw.Int64)
+    return nw.when(day == 0).then(nw.lit(7)).otherwise(day)
 
 
 def _seconds(timestamp: nw.Expr) -> nw.Expr:
@@ -83,14 +84,15 @@ def whole_minutes(start: str, end: str, implementation: nw.Implementation) -> nw
     first, last = nw.col(start), nw.col(end)
     if implementation.is_pandas_like():
         ticks = (last - first).cast(nw.Int64)
+        minutes = ticks.abs() // TICKS_PER_MINUTE
     elif implementation.is_spark_like():
         rest = last.dt.microsecond() - first.dt.microsecond()
         ticks = (_seconds(last) - _seconds(first)) * 1_000_000 + rest
+        size = ticks.abs()
+        # what is left divides without a rest, so it is exact on the way through floats, too
+        minutes = ((size - size % TICKS_PER_MINUTE) / TICKS_PER_MINUTE).cast(nw.Int64)
     else:
         return (last - first).dt.total_minutes()
-    size = ticks.abs()
-    # what is left divides without a rest, so it is exact on the way through floats, too
-    minutes = ((size - size % TICKS_PER_MINUTE) / TICKS_PER_MINUTE).cast(nw.Int64)
     return nw.when(ticks < 0).then(-minutes).otherwise(minutes)
 
 

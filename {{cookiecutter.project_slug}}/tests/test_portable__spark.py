@@ -7,6 +7,7 @@ workaround it names can go.
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -20,7 +21,7 @@ SUNDAY, MONDAY = datetime(2026, 3, 1, 23, 59, 59, 999999), datetime(2026, 3, 2)
 
 
 @pytest.fixture
-def moments(in_project: Path, tmp_path: Path) -> Iterator[tuple[Engine, nw.LazyFrame[object]]]:
+def moments(in_project: Path, tmp_path: Path) -> Iterator[tuple[Engine, nw.LazyFrame[Any]]]:
     """The engine of the project and a table of two moments, in both orders."""
     table = pl.DataFrame({"start": [SUNDAY, MONDAY], "end": [MONDAY, SUNDAY]})
     table.write_parquet(tmp_path / "moments.parquet")
@@ -28,7 +29,7 @@ def moments(in_project: Path, tmp_path: Path) -> Iterator[tuple[Engine, nw.LazyF
         yield engine, engine.scan(tmp_path / "moments.parquet")
 
 
-def test_sunday_is_not_the_seventh_day(moments: tuple[Engine, nw.LazyFrame[object]]) -> None:
+def test_sunday_is_not_the_seventh_day(moments: tuple[Engine, nw.LazyFrame[Any]]) -> None:
     engine, frame = moments
     plain = frame.select(nw.col("start").dt.weekday().alias("day"))
     assert engine.collect(plain)["day"].to_pylist() == [0, 1]  # weekday
@@ -36,7 +37,7 @@ def test_sunday_is_not_the_seventh_day(moments: tuple[Engine, nw.LazyFrame[objec
     assert engine.collect(mended)["day"].to_pylist() == [7, 1]
 
 
-def test_there_are_no_durations(moments: tuple[Engine, nw.LazyFrame[object]]) -> None:
+def test_there_are_no_durations(moments: tuple[Engine, nw.LazyFrame[Any]]) -> None:
     engine, frame = moments
     with pytest.raises(NotImplementedError):  # whole_minutes
         frame.select((nw.col("end") - nw.col("start")).dt.total_minutes())

@@ -168,7 +168,8 @@ def test_what_is_wrong_is_said(folder: Path, path: str, message: str) -> None:
     for name in ("model.pkl", "model.pickle.gz", "pickles/x.joblib"):
         (folder / name).write_bytes(b"x")
     (folder / "notes.txt").write_text("Not a table\x00\xff.", encoding="latin-1")
-    (folder / f"broken{END}.gz").write_bytes(gzip.compress(content("a1") * 50)[:-20])
+    packed = gzip.compress(content(*(f"a{number}" for number in range(2000))))
+    (folder / f"broken{END}.gz").write_bytes(packed[: len(packed) // 2])
     with pytest.raises(ProjectError, match=message) as caught:
         read(path)
     assert "secret" not in str(caught.value)

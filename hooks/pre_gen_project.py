@@ -31,8 +31,8 @@ CHOICES = {
 REFUSED: list[dict[str, Any]] = [
     {
         "when": {"data_source": ["sql"], "data_format": ["json", "parquet", "avro", "protobuf"]},
-        "reason": "data_source sql goes with no data_format but csv: a database delivers typed rows. "
-        "Leave data_format at its default.",
+        "reason": "data_source sql goes with no data_format but csv: a database delivers typed "
+        "rows. Leave data_format at its default.",
     },
     {
         "when": {"data_source": ["stream"], "data_format": ["parquet"]},

@@ -12,7 +12,6 @@ import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 import yaml
@@ -407,7 +406,7 @@ def cleaned_from(table: Table, kind: str, content: bytes, folder: Path) -> pa.Ta
     raw = pa.concat_tables(formats.read(path), promote_options="permissive")
     store = importlib.import_module("data_prep.raw_store")
     raw = store.normalise(raw, contract, path.name)
-    frame = nw.from_native(pl.from_arrow(raw)).lazy()
+    frame = nw.from_arrow(raw, backend="polars").lazy()
     clean: pa.Table = cleaning.clean(frame, contract, sorted(MARKERS)).collect().to_arrow()
     return clean
 

@@ -110,9 +110,9 @@ def mentions(name: str) -> list[str]:
     for path in sorted(FOLDER.rglob("*")):
         relative = path.relative_to(FOLDER)
         is_text = path.is_file() and path.suffix not in COPIED
-        if is_text and not any(CACHE.fullmatch(part) for part in relative.parts):
-            if uses.search(path.read_bytes()):
-                found.append(f"`{re.sub('__[^/]*$', '', relative.as_posix())}`")
+        is_cache = any(CACHE.fullmatch(part) for part in relative.parts)
+        if is_text and not is_cache and uses.search(path.read_bytes()):
+            found.append(f"`{re.sub('__[^/]*$', '', relative.as_posix())}`")
     return list(dict.fromkeys(found))
 
 

@@ -10,12 +10,12 @@ In the newest fifth of the time range one weakly predictive column of each table
 distribution, so that monitoring has something true to report. Nothing else drifts, and the target
 given the row never does.
 
-Each table comes as an SQLite database and in every format that a project can have, with the schema file that Avro and
-Protocol Buffers need. CSV is text only. In the others a column has a type if all of its values are
-that type once they are missing or have a thousands separator: counts and measures become numbers,
-impossible ones too, missing markers become missing, and timestamps become moments (JSON, which has
-none, keeps their spellings). What a type can't hold stays as dirty as in the CSV: amounts with
-currencies and units, categories, identifiers.
+Each table comes as an SQLite database and in every format that a project can have, with the
+schema file that Avro and Protocol Buffers need. CSV is text only. In the others a column has a
+type if all of its values are that type once they are missing or have a thousands separator:
+counts and measures become numbers, impossible ones too, missing markers become missing, and
+timestamps become moments (JSON, which has none, keeps their spellings). What a type can't hold
+stays as dirty as in the CSV: amounts with currencies and units, categories, identifiers.
 
 ``python tools/make_samples.py`` writes all files into the template, ``--check`` compares instead.
 The result depends only on the seed as long as NumPy keeps its random streams; a test notices when

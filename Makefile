@@ -39,7 +39,7 @@ test: setup ## run all tests, with real runs of rendered projects
 	$(RUN) pytest
 
 .PHONY: full
-full: setup ## run every combination of task, serving and CI: half an hour more
+full: setup ## run also every pair of source, format and engine, and task, serving and CI: hours
 	RUN_EVERY=1 $(RUN) pytest -m run
 
 .PHONY: quick

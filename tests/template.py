@@ -9,10 +9,11 @@ import copy
 import functools
 import importlib.util
 import json
+import math
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -24,7 +25,7 @@ from cookiecutter.prompt import render_variable
 from cookiecutter.utils import create_env_with_context
 from jinja2 import Environment, FileSystemLoader
 
-from tests.combinations import Row, When, violates
+from tests.combinations import Row, When, covering_array, violates
 
 ROOT = Path(__file__).parent.parent
 FOLDER = "{{cookiecutter.project_slug}}"
@@ -44,6 +45,8 @@ DATA = (
     "source/deliveries.json",
 )
 BINARY = (".db", ".parquet", ".avro", ".pb")
+# So many ways in which a file can come out are all tried.
+EVERY = 4000
 COPIED = (".py", ".ipynb", *DATA)
 
 
@@ -170,15 +173,26 @@ def options_named(text: str) -> frozenset[str]:
 
 
 def variants(name: str) -> Iterator[tuple[str, Row]]:
-    """Final name and answers for every way in which one file of the template can come out."""
+    """Final name and answers for every way in which one file of the template can come out.
+
+    A file that names so many options that there are more ways than `EVERY` comes out in those in
+    which every four answers meet.
+    """
     copied = name.endswith(COPIED)
     text = "" if copied else (SOURCE / name).read_text(encoding="utf-8")
     for when, final in final_names().get(name, [({}, name)]):
         named = sorted(set(when) | (set() if copied else options_named(text)))
-        for choices in product(*(when.get(option, OPTIONS[option]) for option in named)):
-            row = dict(zip(named, choices, strict=True))
-            if not violates(row, REFUSED):
-                yield final, row
+        options = {option: when.get(option, OPTIONS[option]) for option in named}
+        for row in rows_of(options):
+            yield final, row
+
+
+def rows_of(options: Mapping[str, Sequence[str]]) -> list[Row]:
+    """Every valid combination of these options, or of every four answers if they are too many."""
+    if math.prod(map(len, options.values())) > EVERY:
+        return covering_array(options, 4, REFUSED)
+    rows = [dict(zip(options, choices, strict=True)) for choices in product(*options.values())]
+    return [row for row in rows if not violates(row, REFUSED)]
 
 
 @functools.cache

@@ -58,7 +58,8 @@ pd.DataFrame(spellings, columns=["column", "cleaned", "rows", "spellings"])
 # %%
 examples = []
 for column in contract.with_role("numeric"):
-    text, number = before[column.name], after[column.name]
+    text = before[column.name].dropna()
+    number = after.loc[text.index, column.name]
     is_plain = text.str.fullmatch(r"-?\d+(\.\d+)?")
     for kind, rows in {
         "written differently": ~is_plain & number.notna(),

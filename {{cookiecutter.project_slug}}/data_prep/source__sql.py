@@ -63,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         password_variable: environment variable that holds the password.
         table: table or view, with its schema if needed: ``schema.table``.
         query: a SELECT instead of a table.
-        parameters: values of the placeholders of the query, ``?1``, ``?2`` (SQLite) or ``$1``,
+        parameters: values of the placeholders of the query, each ``?`` (SQLite) or ``$1``,
             ``$2`` (PostgreSQL).
         watermark: column that grows from row to row, empty if there is none.
         batch_rows: rows that are in memory at the same time.
@@ -192,8 +192,8 @@ class Sqlite:
 
     def reached(self, name: str, kind: str, number: int) -> str:
         """Return the comparison; SQLite orders values of different types."""
-        del kind
-        return f"{quoted(name)} >= ?{number}"
+        del kind, number
+        return f"{quoted(name)} >= ?"
 
     def read(self, sql: str, parameters: Sequence[Any], rows: int, marked: bool) -> Iterator[Rows]:
         """Yield the result in batches of ``rows``."""

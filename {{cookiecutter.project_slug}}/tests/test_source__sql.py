@@ -176,7 +176,7 @@ def test_parameters_are_bound_and_names_are_quoted(tmp_path: Path) -> None:
     )
     settings = Settings(
         database=str(path),
-        query='SELECT * FROM "or der;--" WHERE "na""me" = ?1 -- why',
+        query='SELECT * FROM "or der;--" WHERE "na""me" = ? -- why',
         parameters=(hostile,),
         watermark="id",
     )

@@ -28,11 +28,15 @@ def repeated(table: pd.DataFrame, rows: int) -> pd.DataFrame:
 
 
 def varied(table: pd.DataFrame, *, text: bool) -> pd.DataFrame:
-    """Change each clean amount by up to a tenth, in cents; what can't be parsed stays."""
-    factors = np.random.default_rng(1).uniform(0.9, 1.1, (len(VARIED), len(table)))
+    """Change each clean amount by up to a tenth, in cents; what can't be parsed stays.
+
+    Rows of one identifier change alike, so that it does not matter which duplicate is kept.
+    """
+    codes, identifiers = pd.factorize(table["customer_id"])
+    factors = np.random.default_rng(1).uniform(0.9, 1.1, (len(VARIED), len(identifiers) + 1))
     for name, factor in zip(VARIED, factors, strict=True):
         numbers = pd.to_numeric(table[name], errors="coerce")
-        changed = (numbers * factor).round(2)
+        changed = (numbers * factor[codes]).round(2)
         values = changed.astype(str) if text else changed
         table[name] = table[name].where(numbers.isna(), values)
     return table

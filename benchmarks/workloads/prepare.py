@@ -6,6 +6,7 @@ from pathlib import Path
 import by_hand
 import pandas as pd
 from data_prep.cleaning import clean
+from data_prep.engine import Engine
 from data_prep.feature_engineering import engineer
 from data_prep.storage import read_parquet, write_parquet
 from data_prep.transformation import transform
@@ -18,9 +19,11 @@ KEPT = ["customer_id", *by_hand.TIMESTAMPS, *by_hand.NUMERIC, *by_hand.ALIASES, 
 def ours(source: Path, destination: Path) -> None:
     """The project's own steps."""
     params, contract = load_params(), load_contract()
-    cleaned = clean(read_parquet(source), contract, params.data.missing_markers)
-    transformed = transform(cleaned, params.transformation)
-    write_parquet(engineer(transformed, recipe(params, contract)), destination)
+    with Engine(params.engine) as engine:
+        cleaned = clean(engine.scan(source), contract, params.data.missing_markers)
+        transformed = transform(cleaned, params.transformation)
+        features = engineer(transformed, recipe(params, contract))
+        engine.write(features, destination, contract.identifiers)
 
 
 def plain(source: Path, destination: Path) -> None:

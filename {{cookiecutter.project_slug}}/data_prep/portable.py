@@ -75,6 +75,12 @@ def _seconds(timestamp: nw.Expr) -> nw.Expr:
     return timestamp.cast(nw.Datetime("us", "UTC")).cast(nw.Int64)
 
 
+def _microseconds(timestamp: nw.Expr) -> nw.Expr:
+    """Return the microseconds beyond the whole seconds, which one engine counts down before 1970."""
+    part = timestamp.dt.microsecond()
+    return nw.when(part < 0).then(part + 1_000_000).otherwise(part)
+
+
 def whole_minutes(start: str, end: str, implementation: nw.Implementation) -> nw.Expr:
     """Return the whole minutes from one column to another, cut towards 0.
 
@@ -86,7 +92,7 @@ def whole_minutes(start: str, end: str, implementation: nw.Implementation) -> nw
         ticks = (last - first).cast(nw.Int64)
         minutes = ticks.abs() // TICKS_PER_MINUTE
     elif implementation.is_spark_like():
-        rest = last.dt.microsecond() - first.dt.microsecond()
+        rest = _microseconds(last) - _microseconds(first)
         ticks = (_seconds(last) - _seconds(first)) * 1_000_000 + rest
         size = ticks.abs()
         # what is left divides without a rest, so it is exact on the way through floats, too

@@ -37,6 +37,18 @@ def test_sunday_is_not_the_seventh_day(moments: tuple[Engine, nw.LazyFrame[Any]]
     assert engine.collect(mended)["day"].to_pylist() == [7, 1]
 
 
+def test_microseconds_are_negative_before_1970(in_project: Path, tmp_path: Path) -> None:
+    moments = [datetime(1969, 12, 31, 23, 59, 59, 999999), datetime(2026, 3, 29, 2)]
+    pl.DataFrame({"start": moments[:1], "end": moments[1:]}).write_parquet(tmp_path / "old.parquet")
+    with Engine(load_params(in_project / "params.yaml").engine) as engine:
+        frame = engine.scan(tmp_path / "old.parquet")
+        plain = engine.collect(frame.select(nw.col("start").dt.microsecond().alias("part")))
+        assert plain["part"].to_pylist() == [-1]  # _microseconds
+        minutes = whole_minutes("start", "end", frame.implementation).alias("minutes")
+        expected = int((moments[1] - moments[0]).total_seconds() // 60)
+        assert engine.collect(frame.select(minutes))["minutes"].to_pylist() == [expected]
+
+
 def test_there_are_no_durations(moments: tuple[Engine, nw.LazyFrame[Any]]) -> None:
     engine, frame = moments
     with pytest.raises(NotImplementedError):  # whole_minutes

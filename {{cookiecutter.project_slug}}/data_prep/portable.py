@@ -76,7 +76,7 @@ def _seconds(timestamp: nw.Expr) -> nw.Expr:
 
 
 def _microseconds(timestamp: nw.Expr) -> nw.Expr:
-    """Return the microseconds beyond the whole seconds, which one engine counts down before 1970."""
+    """Return the microseconds beyond whole seconds; one engine makes them negative before 1970."""
     part = timestamp.dt.microsecond()
     return nw.when(part < 0).then(part + 1_000_000).otherwise(part)
 

@@ -160,6 +160,13 @@ def competing() -> list[str]:
 
 
 @pytest.mark.parametrize("name", competing())
+def test_a_candidate_answers_the_same_each_time(trained: Trained, name: str) -> None:
+    model = trained.fitted(name)
+    first = scores(model, trained.inputs)
+    assert all(np.array_equal(scores(model, trained.inputs), first) for _ in range(8))
+
+
+@pytest.mark.parametrize("name", competing())
 def test_every_candidate_that_can_win_is_served_exactly(
     trained: Trained, tmp_path: Path, name: str
 ) -> None:

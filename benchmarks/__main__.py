@@ -13,6 +13,7 @@ from benchmarks.document import Results, document
 from benchmarks.measuring import FULL, QUICK, Measurement, Scale, machine, rounded
 from benchmarks.places import (
     ROOT,
+    SLUG,
     Places,
     install_peers,
     places,
@@ -21,13 +22,22 @@ from benchmarks.places import (
 )
 from benchmarks.rendering import measure_render, measure_training
 from benchmarks.service import measure_service
-from benchmarks.tables import measure_preparation, measure_scoring
+from benchmarks.tables import measure_engines, measure_preparation, measure_scoring
 
 RESULTS = Path(__file__).parent / "results.json"
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 BUILD = ROOT / "build" / "benchmarks"
 SHOWN = {
-    *("create-ml-stack", "fastapi", "kedro", "msgspec", "narwhals", "numpy", "onnxruntime"),
+    *(
+        "create-ml-stack",
+        "duckdb",
+        "fastapi",
+        "kedro",
+        "msgspec",
+        "narwhals",
+        "numpy",
+        "onnxruntime",
+    ),
     *("pandas", "polars", "pyarrow", "pydantic", "scikit-learn", "starlette", "uvicorn"),
 }
 MEASUREMENTS: dict[str, Callable[[Places, Scale], Measurement]] = {
@@ -35,6 +45,7 @@ MEASUREMENTS: dict[str, Callable[[Places, Scale], Measurement]] = {
     # Leaves the project that the following ones use.
     "training": measure_training,
     "preparation": measure_preparation,
+    "engines": measure_engines,
     "scoring": measure_scoring,
     "service": measure_service,
 }
@@ -52,7 +63,8 @@ def measure(where: Places, scale: Scale) -> Results:
         if name == "service":
             render_service(where)
         measured[name] = action(where, scale)
-    installed = {**versions(where.peers), **versions(where.api / ".venv")}
+    environments = [where.peers, where.api / ".venv", *where.build.glob(f"engine-*/{SLUG}/.venv")]
+    installed = {name: version for item in environments for name, version in versions(item).items()}
     return Results(
         machine=described,
         versions={name: installed[name] for name in sorted(SHOWN & set(installed))},

@@ -46,12 +46,21 @@ class Scale(NamedTuple):
 
     rounds: int
     table_rows: tuple[int, ...]
+    order_rows: tuple[int, ...]
     train_rounds: int
     load_seconds: int
 
 
-FULL = Scale(rounds=3, table_rows=(100_000, 1_000_000), train_rounds=1, load_seconds=2)
-QUICK = Scale(rounds=1, table_rows=(1_000, 2_000), train_rounds=1, load_seconds=1)
+FULL = Scale(
+    rounds=3,
+    table_rows=(100_000, 1_000_000),
+    order_rows=(100_000, 1_000_000, 5_000_000, 20_000_000),
+    train_rounds=1,
+    load_seconds=2,
+)
+QUICK = Scale(
+    rounds=1, table_rows=(1_000, 2_000), order_rows=(1_000, 2_000), train_rounds=1, load_seconds=1
+)
 
 
 def _busy_seconds() -> float | None:

@@ -109,6 +109,14 @@ def render_service(where: Places) -> None:
     shutil.copytree(where.batch / "models", where.api / "models")
 
 
+def render_engine(where: Places, engine: str) -> Path:
+    """Render the project that prepares its data with this engine; returns its folder."""
+    folder = where.scratch(f"engine-{engine}")
+    render(folder, f"engine={engine}")
+    call(["make", "setup"], folder / SLUG)
+    return folder / SLUG
+
+
 def versions(environment_folder: Path) -> dict[str, str]:
     """The installed packages of a virtual environment and their versions."""
     python = program(environment_folder, "python")

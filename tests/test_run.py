@@ -241,6 +241,9 @@ def test_project(
         nothing_is_left_uncommitted(project)
     with subtests.test("versions"):
         versions_are_shared(project)
+    if project.answers["data_source"] == "file" and project.answers["dvc_remote"] == "s3":
+        with subtests.test("object store"):
+            records_are_read_from_an_object_store(project)
     with subtests.test("monitor"):
         live_predictions_are_monitored(project)
     if index in WITH_NOTEBOOKS and "make notebooks" not in project.commands():
@@ -420,8 +423,8 @@ def nothing_is_left_uncommitted(project: Project) -> None:
 
 
 @contextlib.contextmanager
-def object_storage(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A server that speaks the protocol of S3, with one empty bucket."""
+def object_storage(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server that speaks the protocol of S3, with one empty bucket."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -434,10 +437,16 @@ def object_storage(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     }.items():
         monkeypatch.setenv(name, value)
     try:
-        urllib.request.urlopen(urllib.request.Request(f"{address}/{bucket}", method="PUT")).close()  # noqa: S310
-        yield
+        put(f"{address}/{bucket}")
+        yield address
     finally:
         server.stop()
+
+
+def put(address: str, content: bytes = b"") -> None:
+    """Make a bucket, or an object in one."""
+    request = urllib.request.Request(address, content, method="PUT")  # noqa: S310
+    urllib.request.urlopen(request).close()  # noqa: S310
 
 
 def versions_are_shared(project: Project) -> None:
@@ -463,6 +472,25 @@ def versions_are_shared(project: Project) -> None:
         said = clone.run("make", "run")
     assert stages_run(said) == asking(project)
     assert clone.json("models/live.json") == project.json("models/live.json")
+    shutil.rmtree(clone.folder)
+
+
+def records_are_read_from_an_object_store(project: Project) -> None:
+    """The records of the sample are the same in a bucket, schema file beside them included."""
+    clone = Project(project.folder.parent / "reader", project.answers)
+    project.run("git", "clone", "--quiet", str(project.folder), str(clone.folder))
+    params = clone.folder / "params.yaml"
+    changed = re.sub(r"path: data/source/\S+", "path: s3://records/", clone.text("params.yaml"))
+    assert changed != clone.text("params.yaml")
+    params.write_text(changed, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch, object_storage("records", patch) as address:
+        for file in (project.folder / "data" / "source").iterdir():
+            put(f"{address}/records/2026/{file.name}", file.read_bytes())
+        python = str(project.folder / ".venv" / "bin" / "python")
+        clone.run(python, "-m", "data_prep.retrieval")
+    arrived, known = (at.json("reports/retrieval.json") for at in (clone, project))
+    assert arrived["source"] == "s3://records/"
+    assert {arrived[name] == known[name] for name in ("rows", "columns", "sha256")} == {True}
     shutil.rmtree(clone.folder)
 
 

@@ -190,7 +190,9 @@ def project(
         path = without_uv(path)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{path}")
     # Rows run beside each other; threads of both would wait for each other, spinning.
-    for name, value in {**IDENTITY, "OMP_NUM_THREADS": "1"}.items():
+    # And pytest takes its folder away from other users, under which a server of a row may run.
+    settings = {"OMP_NUM_THREADS": "1", "PYTEST_DEBUG_TEMPROOT": str(tmp_path)}
+    for name, value in {**IDENTITY, **settings}.items():
         monkeypatch.setenv(name, value)
     yield Project(template.bake(tmp_path, answers), answers)
     shutil.rmtree(tmp_path, ignore_errors=True)

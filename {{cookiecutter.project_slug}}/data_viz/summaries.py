@@ -11,7 +11,6 @@ from scipy import stats
 
 from data_prep.storage import Frame
 from utils.config import Column, Contract
-from utils.outcome import encode, indicators
 
 MISSING = "missing"
 CONFIDENCE = 0.95
@@ -121,9 +120,17 @@ def is_number(column: Column) -> bool:
 
 
 def asked(frame: Frame, contract: Contract) -> dict[str, Array]:
-    """Return what is asked about the target, by name: its value, or whether it is a class, (n,)."""
-    values = frame.select(contract.target.name).to_arrow()[contract.target.name].to_pylist()
-    return indicators(encode(values, contract.target), contract.target)
+    """Return what is asked about the target, by name, each of shape (n,).
+
+    That is its value or, where the contract lists classes, whether a row is of each class (1 or 0);
+    of two classes only the second is asked for.
+    """
+    name, classes = contract.target.name, contract.target.allowed
+    if not classes:
+        return {name: numbers(frame, name)}
+    values = np.array(frame.select(name).to_arrow()[name].to_pylist(), dtype=object)
+    shown = classes[1:] if len(classes) == 2 else classes  # noqa: PLR2004
+    return {f"{name} = {label}": (values == label).astype(np.float64) for label in shown}
 
 
 def is_binary(values: Array) -> bool:

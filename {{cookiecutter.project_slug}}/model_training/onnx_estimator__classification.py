@@ -75,10 +75,10 @@ def _boosted(model: HistGradientBoostingClassifier, source: str, output: str) ->
     return nodes, [constant("start", start)]
 
 
-def _linked(part: Part, outputs: int, source: str, output: str) -> Part:
-    """Add the link from sums to probabilities: of one column those of two classes."""
+def _linked(part: Part, classes: int, source: str, output: str) -> Part:
+    """Add the link from sums to probabilities; two classes have one sum."""
     nodes, constants = part
-    if outputs > 1:
+    if classes > TWO:
         return [*nodes, helper.make_node("Softmax", [source], [output], axis=1)], constants
     linked = [
         helper.make_node("Sigmoid", [source], ["second"]),
@@ -94,14 +94,13 @@ def _known(model: BaseEstimator, source: str, output: str) -> Part:
         return repeated(np.reshape(model.class_prior_, (1, -1)), source, output)
     if isinstance(model, RandomForestClassifier):
         return _forest(model, source, output)
-    outputs = 1 if len(model.classes_) == TWO else len(model.classes_)
     if isinstance(model, LogisticRegression):
         part = linear(model.coef_, model.intercept_, source, "raw")
     elif isinstance(model, HistGradientBoostingClassifier):
         part = _boosted(model, source, "raw")
     else:
         raise ProjectError(f"{type(model).__name__} has no exact route to ONNX in this project.")
-    return _linked(part, outputs, "raw", output)
+    return _linked(part, len(model.classes_), "raw", output)
 
 
 def _all_classes(model: CalibratedClassifier, source: str, output: str) -> Part:

@@ -118,6 +118,8 @@ def planted(
     shutil.copy(ROOT / "dvc.yaml", folder / "dvc.yaml")
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     first, second = request.param[:2]
+    model = "random_forest" if request.param is GRADES else "logistic_regression"
+    competing = {name: QUICK[name] for name in ("baseline", model)}
     params |= {
         "transformation": {"elapsed_days": {}, "calendar": {}, "logarithm": []},
         "features": {"ratios": {"shape": {"numerator": "length", "denominator": "width"}}},
@@ -130,7 +132,7 @@ def planted(
             "listed": [{"actual": first, "decided": second, "worth": -20}],
         },
     }
-    params["selection"] |= {"metric": "log_loss", "candidates": QUICK, "calibration": "always"}
+    params["selection"] |= {"metric": "log_loss", "candidates": competing, "calibration": "always"}
     contents = {"params.yaml": params, "schema.yaml": msgspec.to_builtins(contract)}
     for name, content in contents.items():
         (folder / name).write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
@@ -244,11 +246,11 @@ def test_every_candidate_is_served_exactly_with_and_without_classes(
     candidate = candidates(QUICK, "log_loss", 1)[name]
     model = pipeline(candidate, NAMES, CONTRACT)
     fit(model, inputs[seen], outcome[seen], np.ones(int(seen.sum())))
-    drawn = generated_inputs(model, inputs, NAMES, 3000, seed=3)
+    drawn = generated_inputs(model, inputs, NAMES, 1000, seed=3)
     for offsets in (None, np.linspace(-1, 1, 12).tolist()):
         model.set_params(estimate__slope=1.4, estimate__offsets=offsets)
         predicted = scores(model, drawn)
-        assert predicted.shape == (3000, 12)
+        assert predicted.shape == (1000, 12)
         assert np.abs(predicted.sum(axis=1) - 1).max() < 1e-12
         path = tmp_path / "model.onnx"
         path.write_bytes(build_graph(model, NAMES).SerializeToString())

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as reference_log_loss
@@ -62,6 +62,7 @@ def test_metrics_agree_with_scikit_learn(rows: list[tuple[float, float, float]])
         assert measured[name] == pytest.approx(number)
 
 
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_metrics_of_several_classes_agree_with_scikit_learn(seed: int) -> None:
     generator = np.random.default_rng(seed)

@@ -68,18 +68,6 @@ def encode(values: Iterable[object], column: Column) -> Array:
         ) from error
 
 
-def indicators(outcome: Array, column: Column) -> dict[str, Array]:
-    """Return, by what is asked, whether each row is so (1 or 0), each of shape (n,).
-
-    For two classes it is asked for the second only, else for each class.
-    """
-    asked = range(1, TWO) if len(column.allowed) == TWO else range(len(column.allowed))
-    return {
-        f"{column.name} = {column.allowed[code]}": (outcome == code).astype(np.float64)
-        for code in asked
-    }
-
-
 def decide(scores: Array, worth: Sequence[Sequence[float]] | Array) -> Codes:
     """Return the class with the highest expected worth per row, the later one where several have.
 

@@ -22,8 +22,3 @@ def encode(values: Sequence[object], column: Column) -> Array:
     """Return the target as numbers, shape (n,)."""
     del column
     return np.asarray(values, dtype=np.float64)
-
-
-def indicators(outcome: Array, column: Column) -> dict[str, Array]:
-    """Return what is asked about the target, by name: its value, shape (n,)."""
-    return {column.name: outcome}

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from data_viz.plot_utils import BLUE, GREY, INK, ORANGE, STYLE, panels, percent
 from data_viz.summaries import short
@@ -70,7 +70,7 @@ def history_figure(report: SearchReport, label: str) -> Figure:
         axes.set_title(_words(search.name))
         axes.set_xlabel("trial; the first is the starting point")
         axes.set_ylabel(label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(y=0.15)
     _legend(figure, max(grid, key=lambda axes: len(axes.get_legend_handles_labels()[1])))
     return figure

@@ -79,7 +79,7 @@ class Attempt(NamedTuple):
 
     hunt: Hunt
     number: int
-    proposed: optuna.Trial
+    trial: optuna.Trial
     point: Point
 
 
@@ -149,29 +149,31 @@ def _scores(
     return [[next(found) for _ in folds] for _ in attempts]
 
 
-def play_batch(
-    hunts: Sequence[Hunt], numbers: range, batch: int, seed: int, folds: int, evaluate: Evaluate
-) -> None:
-    """Bring the trials with these numbers into the journal, but for those that are there.
-
-    All are evaluated on the first half of the folds; those that are hopeless then end there.
-    """
-    began = time.monotonic()
-    attempts = [
-        Attempt(hunt, number, proposed, point_of(hunt, proposed))
+def proposed(hunts: Sequence[Hunt], numbers: range, batch: int, seed: int) -> list[Attempt]:
+    """Return the trials with these numbers that the journal does not hold yet."""
+    return [
+        Attempt(hunt, number, trial, point_of(hunt, trial))
         for hunt in hunts
         if len(hunt.finished) < numbers.stop
-        for number, proposed in zip(
+        for number, trial in zip(
             numbers, propose(hunt, numbers.start, len(numbers), batch, seed), strict=True
         )
         if number >= len(hunt.finished)
     ]
+
+
+def evaluate_attempts(attempts: Sequence[Attempt], folds: int, evaluate: Evaluate) -> None:
+    """Evaluate trials and bring them into the journal.
+
+    All are evaluated on the first half of the folds; those that are hopeless then end there.
+    """
+    began = time.monotonic()
     early = folds // 2
     scores = _scores(attempts, range(early), evaluate)
     promising = [
         place
         for place, attempt in enumerate(attempts)
-        if not failure(scores[place]) and not hopeless(attempt.proposed, scores[place])
+        if not failure(scores[place]) and not hopeless(attempt.trial, scores[place])
     ]
     later = _scores([attempts[place] for place in promising], range(early, folds), evaluate)
     for place, more in zip(promising, later, strict=True):
@@ -205,7 +207,7 @@ def play(
                 return number, "minutes"
             left = budget.batch if budget.trials is None else budget.trials - number
             numbers = range(number, number + min(budget.batch, left))
-            play_batch(hunts, numbers, budget.batch, seed, folds, evaluate)
+            evaluate_attempts(proposed(hunts, numbers, budget.batch, seed), folds, evaluate)
             number = numbers.stop
             seconds += sum(
                 kept(trial).seconds
@@ -268,7 +270,7 @@ def main() -> None:
                 budget,
                 params.split.seed,
                 folds,
-                lambda tasks: each(score, tasks, params.engine, "search"),
+                lambda tasks: each(score, tasks, params.engine, "folds"),
             )
             found = [summarise(hunt, trials, folds, ended) for hunt in hunts]
     report = SearchReport(params.selection.metric, greater_is_better, found)

@@ -112,8 +112,12 @@ def open_study(storage: JournalStorage, name: str, *, greater_is_better: bool) -
     """Return the study of this name, new or with the trials it has."""
     if name in optuna.get_all_study_names(storage):
         return optuna.load_study(study_name=name, storage=storage)
-    direction = "maximize" if greater_is_better else "minimize"
-    return optuna.create_study(study_name=name, storage=storage, direction=direction)
+    directions = optuna.study.StudyDirection
+    return optuna.create_study(
+        study_name=name,
+        storage=storage,
+        direction=directions.MAXIMIZE if greater_is_better else directions.MINIMIZE,
+    )
 
 
 def distributions(spaces: Mapping[str, Space]) -> dict[str, BaseDistribution]:
@@ -238,7 +242,8 @@ def kept(trial: FrozenTrial) -> Kept:
 def as_result(hunt: Hunt, trial: FrozenTrial, folds: int) -> Trial:
     """Return a trial of the journal for the report; ``folds`` is how many a complete one has."""
     details = kept(trial)
-    scores = [*details.folds, *([details.reason] if details.reason else [])]
+    scores: list[float | str] = [*details.folds]
+    scores += [details.reason] if details.reason else []
     point = {name: trial.params[name] for name in hunt.spaces}
     return judged(trial.number, point, scores, folds)
 

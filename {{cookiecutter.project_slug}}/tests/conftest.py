@@ -59,6 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / "data/source", copy / "data/source")
     params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
     params["evaluation"]["bootstrap_samples"] = 40
+    params["selection"]["search"] |= {"trials": 3, "batch": 2}
     (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     before = Path.cwd()
     os.chdir(copy)

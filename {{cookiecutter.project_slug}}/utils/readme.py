@@ -15,6 +15,7 @@ from utils.config import (
     Params,
     ProjectError,
     Sampling,
+    Space,
     load_contract,
     load_params,
 )
@@ -166,6 +167,78 @@ def _verdict(chosen: dict[str, Any], confidence: float) -> str:
     )
 
 
+def _space(space: Space) -> str:
+    if space.choices is not None:
+        return ", ".join(f"`{choice}`" for choice in space.choices)
+    return f"{space.low} to {space.high}{', logarithmic' if space.log else ''}"
+
+
+def _search_line(search: dict[str, Any], label: str) -> str:
+    """Say what the search of one candidate brought."""
+    trials = search["trials"]
+    early = sum(trial["state"] == "stopped early" for trial in trials)
+    failed = sum(trial["state"] == "failed" for trial in trials)
+    apart = f"{early} stopped early" + (f", {failed} failed" if failed else "")
+    line = f"- **{search['name'].replace('_', ' ')}**: {len(trials)} trials ({apart}); "
+    if search["best"] == 0:
+        return line + f"none was better than the first, with {label} {number(trials[0]['mean'])}."
+    best = trials[search["best"]]
+    return (
+        f"{line}trial {search['best'] + 1} was the best, with {label} {number(best['mean'])} "
+        f"after {number(trials[0]['mean'])} in the first."
+    )
+
+
+def _hyperparameter_rows(params: Params, search: dict[str, Any]) -> list[list[str]]:
+    """Return a row of the table for each hyperparameter of a candidate."""
+    settings = params.selection.candidates[search["name"]]
+    importance = search["importance"]
+    return [
+        [
+            search["name"].replace("_", " "),
+            f"`{name}`",
+            _space(space),
+            f"`{search['trials'][0]['hyperparameters'][name]}`",
+            f"`{search['hyperparameters'][name]}`",
+            f"{importance[name]:.0%}" if importance else "–",
+        ]
+        for name, space in settings.items()
+        if isinstance(space, Space)
+    ]
+
+
+def search_part(params: Params, reports: dict[str, Any]) -> str:
+    """Say what was searched, within which limits, and show the best hyperparameters."""
+    searches = reports["search"]["candidates"]
+    if not searches:
+        return (
+            "No hyperparameters were searched: `selection` in `params.yaml` fixes all of them, or "
+            "allows no trials."
+        )
+    metrics = {item["name"]: item["label"] for item in reports["evaluation"]["metrics"]}
+    label = metrics[params.selection.metric]
+    ended = "time" if searches[0]["ended_by"] == "minutes" else "trials"
+    return "\n".join(
+        [
+            "Optuna searched for the hyperparameters below on the folds by which the candidates "
+            "are compared, "
+            f"until the {ended} that `selection.search` in `params.yaml` allows were used up. A "
+            "trial that is worse on the first folds than the median of the earlier ones is stopped "
+            "there. As the best of many trials is also the luckiest, its score here is better than "
+            "what it will reach on new rows; the held-out rows, which no trial has seen, judge.",
+            "",
+            *(_search_line(search, label) for search in searches),
+            "",
+            table(
+                ["Candidate", "Hyperparameter", "Searched", "First", "Best", "Importance"],
+                [row for search in searches for row in _hyperparameter_rows(params, search)],
+            ),
+            "",
+            _figures("search"),
+        ]
+    )
+
+
 def model_part(params: Params, reports: dict[str, Any]) -> str:
     """Show the comparison of the candidates and what the winner reached on held-out rows."""
     selection, evaluation = reports["selection"], reports["evaluation"]
@@ -303,6 +376,7 @@ def main() -> None:
         "validation",
         "sampling",
         "exploration",
+        "search",
         "selection",
         "evaluation",
         "export",
@@ -312,6 +386,7 @@ def main() -> None:
     parts = {
         "data": data_part(contract, reports),
         "exploration": exploration_part(params.sampling, reports),
+        "search": search_part(params, reports),
         "model": model_part(params, reports),
         "deployment": deployment_part(reports),
         "monitoring": monitoring_part(reports),

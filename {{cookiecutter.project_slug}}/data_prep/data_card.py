@@ -132,12 +132,13 @@ def limitations(
     """Return what the measurements say against trusting the data, one sentence each."""
     cleaning, validation = reports["cleaning"], reports["validation"]
     training, held_out = parts.values()
-    found = []
     missing = {
         name: share for name, share in cleaning["missing_share"].items() if share >= MUCH_MISSING
     }
-    for name in sorted(missing, key=lambda name: -missing[name]):
-        found.append(f"{code(name)} is missing in {missing[name]:.1%} of the rows.")
+    found = [
+        f"{code(name)} is missing in {missing[name]:.1%} of the rows."
+        for name in sorted(missing, key=lambda name: -missing[name])
+    ]
     found += [
         f"{rule['count']:,} rows break the rule {code(rule['rule'])} and were let through, because "
         f"it is a warning or up to {rule['tolerated_share']:.1%} are tolerated."
@@ -194,6 +195,7 @@ def data_card(
         The card in Markdown.
     """
     source, cleaning = reports["retrieval"], reports["cleaning"]
+    checked = reports["validation"]
     target = contract.target
     names = {role: contract.with_role(role) for role in ("identifier", "timestamp")}
     inputs = contract.with_role("numeric", "categorical")
@@ -202,7 +204,7 @@ def data_card(
         "time": "The newest rows are held out, because a model is used on what comes later.",
         "random": f"The held-out rows were drawn at random (seed {params.split.seed}).",
     }
-    held_back = validation_lines(reports["validation"])
+    held_back = validation_lines(checked)
     findings = [f"- {escape(finding)}" for finding in reports["exploration"]["findings"]]
     lines = [
         f"# Data card: {escape(contract.table)}",
@@ -298,7 +300,7 @@ def data_card(
                 [
                     "validation",
                     "`data/valid.parquet`",
-                    f"{reports['validation']['rows'] - reports['validation']['rows_quarantined']:,}",
+                    f"{checked['rows'] - checked['rows_quarantined']:,}",
                 ],
                 ["sampling", "`data/sample.parquet`", f"{reports['sampling']['rows_kept']:,}"],
                 *(

@@ -67,7 +67,7 @@ def flatten(value: Mapping[str, object], path: str = "") -> dict[str, Plain]:
 
 def held_out_metrics(report: EvaluationReport) -> dict[str, float]:
     """Return every number measured on the held-out rows that is defined."""
-    found = {}
+    found: dict[str, float | None] = {}
     for item in report.metrics:
         found |= {
             item.name: item.model.value,

@@ -239,8 +239,8 @@ def model_card(
             _segment_rows(report, chosen),
         ),
         "",
-        "These are the only groups that were compared: `evaluation.segments` in `params.yaml` names "
-        "them.",
+        "These are the only groups that were compared: those that `evaluation.segments` in "
+        "`params.yaml` names.",
         "",
         "## Limitations",
         "",
@@ -284,8 +284,9 @@ def since_export(cleaning: dict[str, Any], monitoring: dict[str, Any]) -> str:
         "",
         "## Drift",
         "",
-        f"{monitoring['rows_recent']:,} recent records, compared with {monitoring['rows_reference']:,} "
-        f"training rows: status **{escape(monitoring['status'])}**.",
+        f"{monitoring['rows_recent']:,} recent records, compared with "
+        f"{monitoring['rows_reference']:,} training rows: status "
+        f"**{escape(monitoring['status'])}**.",
         "",
         *(
             f"- {code(column['column'])} ({escape(column['status'])}): {escape(column['change'])}. "

@@ -13,7 +13,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dvclive import Live
+from dvclive.live import Live
 
 from model_training.experiment import Experiment, read_experiment
 from model_training.lineage import git_commit
@@ -76,20 +76,19 @@ def record(experiment: Experiment, folder: Path) -> None:
     with _complaints() as said, _placed(folder) as place:
         # DVC names the run when it is an experiment; any other is sent under its key, once.
         name = os.environ.get("DVC_EXP_NAME", experiment.key)
-        live = Live(str(place), save_dvc_exp=False, dvcyaml=False, exp_name=name)
-        live.log_params(
-            {"model": experiment.version, "estimator": experiment.estimator} | experiment.lineage
-        )
-        for point in experiment.learning_curve:
-            live.step = point.rows
-            live.log_metric("learning_curve/training", point.train)
-            live.log_metric("learning_curve/validation", point.validation)
-        for trial in experiment.trials:
-            for fold, score in enumerate(trial.result.folds, start=1):
-                live.step = fold
-                live.log_metric(f"folds/{trial.result.name}", score)
-        live.summary = dict(experiment.metrics)
-        live.end()
+        lineage = {"model": experiment.version, "estimator": experiment.estimator}
+        with Live(str(place), save_dvc_exp=False, dvcyaml=False, exp_name=name) as live:
+            for key, value in (lineage | experiment.lineage).items():
+                live.log_param(key, value)
+            for point in experiment.learning_curve:
+                live.step = point.rows
+                live.log_metric("learning_curve/training", point.train)
+                live.log_metric("learning_curve/validation", point.validation)
+            for trial in experiment.trials:
+                for fold, score in enumerate(trial.result.folds, start=1):
+                    live.step = fold
+                    live.log_metric(f"folds/{trial.result.name}", score)
+            live.summary = dict(experiment.metrics)
     if said:
         shutil.rmtree(folder, ignore_errors=True)
         raise ProjectError(

@@ -32,7 +32,7 @@ HOSTILE = "a|b\n# *c* <script>`x`</script> [l](http://e)"
 
 def section(card: str, title: str) -> str:
     """Return the text below a heading."""
-    return card.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return card.split(f"\n## {title}\n")[1].split("\n## ", maxsplit=1)[0]
 
 
 def test_the_data_card_states_what_was_measured(in_project: Path) -> None:

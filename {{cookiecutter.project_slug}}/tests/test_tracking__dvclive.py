@@ -123,7 +123,7 @@ def test_a_server_that_refuses_is_an_error_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(studio, "status", 401)
-    with pytest.raises(ProjectError, match="not recorded.*DVC_STUDIO_TOKEN"):
+    with pytest.raises(ProjectError, match=r"not recorded.*DVC_STUDIO_TOKEN"):
         record(experiment, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -79,6 +79,8 @@ WORDS: dict[tuple[str, str], list[str]] = {
     ("data_format", "json"): ["json records"],
     ("data_format", "avro"): ["avro"],
     ("data_format", "protobuf"): ["protobuf", r"\bprotoc\b", r"\.proto\b", "protocol buffers"],
+    ("tracking", "dvclive"): ["dvclive", "dvc studio", "DVC_STUDIO"],
+    ("tracking", "mlflow"): ["mlflow"],
     ("ci", "github"): ["github"],
     ("ci", "gitlab"): ["gitlab"],
     ("dvc_remote", "local"): ["_storage`"],

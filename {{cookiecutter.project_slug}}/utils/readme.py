@@ -22,7 +22,7 @@ from utils.config import (
 from utils.files import read_json, write_text
 from utils.logging import run
 from utils.markdown import escape, number, table
-from utils.paths import REPORTS
+from utils.paths import DATA_CARD, MODEL_CARD, REPORTS
 
 README = Path("README.md")
 SHOWN_SEGMENTS = 12
@@ -51,7 +51,7 @@ def _missing(column: Column, share: float) -> str:
     return f"{share:.1%}{allowed}"
 
 
-def _validation_lines(report: dict[str, Any]) -> list[str]:
+def validation_lines(report: dict[str, Any]) -> list[str]:
     """Say what validation found, and list the rules that are about more than single columns."""
     rules, apart = report["rules"], report["rows_quarantined"]
     kept = sum(rule["status"] == "kept" for rule in rules)
@@ -87,13 +87,14 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         f"{source['rows']:,} rows, {source['columns']} columns; the newest {source['rows_new']:,} "
         f"arrived on {source['retrieved_at'][:10]}. {escape(contract.description)}",
         "",
-        f"*Provenance.* {escape(contract.provenance)}",
+        f"*Provenance.* {escape(contract.provenance)} The [data card]({DATA_CARD.as_posix()}) says "
+        "more.",
         "",
         f"Cleaning kept {cleaning['rows_kept']:,} rows: {cleaning['rows_duplicate']:,} duplicates "
         f"and {cleaning['rows_unusable']:,} rows without identifier, timestamp or target were "
         f"dropped, and {sum(emptied.values()):,} cells that were blank or held no valid value "
         f"count as missing{mostly}.",
-        *_validation_lines(reports["validation"]),
+        *validation_lines(reports["validation"]),
         "",
         table(
             header,
@@ -316,7 +317,8 @@ def deployment_part(reports: dict[str, Any]) -> str:
         f"Live version `{export['version']}` ({export['bytes'] / 1024:,.0f} KiB). Before it was "
         f"published it was compared with the trained model on {export['rows_compared']:,} rows, "
         "among them missing, unseen, extreme and threshold values: the largest difference is "
-        f"{export['parity']:.1e}."
+        f"{export['parity']:.1e}. What it is for, how good it is and where it fails is in its "
+        f"[model card]({MODEL_CARD.as_posix()})."
     )
 
 

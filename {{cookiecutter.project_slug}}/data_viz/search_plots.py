@@ -15,7 +15,7 @@ from model_training.results import CandidateSearch, SearchReport, Trial
 # Where trials without a score are marked, as a share of the height of the axes.
 BOTTOM = 0.03
 # From this ratio of the largest to the smallest value on, an axis is logarithmic.
-WIDE_RATIO = 15
+WIDE_RATIO = 10
 
 
 def _words(name: str) -> str:
@@ -173,10 +173,10 @@ def search_figures(report: SearchReport, label: str) -> dict[str, Figure]:
     better = "higher" if report.greater_is_better else "lower"
     label = f"{label} ({better} is better)"
     figures = {
-        "search_trials": history_figure(report, label),
-        "search_hyperparameters": slices_figure(report, label),
+        "search_history": history_figure(report, label),
+        "score_by_hyperparameter": slices_figure(report, label),
     }
     weighed = [search for search in report.candidates if search.importance]
     if weighed:
-        figures["search_importance"] = importance_figure(weighed)
+        figures["hyperparameter_importance"] = importance_figure(weighed)
     return figures

@@ -248,7 +248,7 @@ def summarise(hunt: Hunt, trials: int, folds: int, ended: Ended) -> CandidateSea
         ended_by=ended,
         best=best,
         hyperparameters=results[best].hyperparameters,
-        importance=importance(hunt, trials),
+        importance=importance(hunt, trials, folds // 2),
         trials=results,
     )
 

@@ -29,9 +29,8 @@ from model_training.results import Trial
 from utils.config import ProjectError, Space, convert
 from utils.files import atomic_path
 
-# Of the complete trials, so many are needed before the importance of hyperparameters means a bit.
-TRIALS_FOR_IMPORTANCE = 5
-# Importance says what decides whether a trial belongs to the better half.
+# With fewer trials, the importance of hyperparameters is chance.
+TRIALS_FOR_IMPORTANCE = 10
 BETTER_SHARE = 0.5
 DIGITS = 9
 STATES = {
@@ -248,28 +247,38 @@ def as_result(hunt: Hunt, trial: FrozenTrial, folds: int) -> Trial:
     return judged(trial.number, point, scores, folds)
 
 
-def importance(hunt: Hunt, trials: int) -> dict[str, float]:
+def importance(hunt: Hunt, trials: int, folds: int) -> dict[str, float]:
     """Return the share of each hyperparameter in what makes a trial good, the largest first.
 
+    Good is what belongs to the better half on the first folds, on which all trials were evaluated.
     Source: Watanabe et al. (2023), PED-ANOVA.
 
     Args:
         hunt: the search of a candidate.
         trials: how many of its trials count.
+        folds: on how many folds all were evaluated.
 
     Returns:
-        Shares that sum to 1; empty with a single hyperparameter, with few complete trials, or when
-        these are all alike.
+        Shares that sum to 1; empty with a single hyperparameter, with few trials, or when these
+        are all alike.
     """
-    complete = [one for one in hunt.finished[:trials] if one.state == TrialState.COMPLETE]
-    if len(hunt.spaces) == 1 or len(complete) < TRIALS_FOR_IMPORTANCE:
+    seen = [trial for trial in hunt.finished[:trials] if not kept(trial).reason]
+    if len(hunt.spaces) == 1 or len(seen) < TRIALS_FOR_IMPORTANCE:
         return {}
+    comparable = [
+        optuna.trial.create_trial(
+            value=mean_of(kept(trial).folds[:folds]),
+            params=trial.params,
+            distributions=trial.distributions,
+        )
+        for trial in seen
+    ]
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=BETTER_SHARE)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         try:
             found = optuna.importance.get_param_importances(
-                _study_of(hunt, complete), evaluator=evaluator, params=sorted(hunt.spaces)
+                _study_of(hunt, comparable), evaluator=evaluator, params=sorted(hunt.spaces)
             )
         except UserWarning:  # the better half can't be told from the others
             return {}

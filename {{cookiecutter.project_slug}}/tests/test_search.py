@@ -339,14 +339,18 @@ def texts(figure: Figure) -> str:
 def test_figures_show_every_candidate_and_hyperparameter(tmp_path: Path) -> None:
     report = SearchReport("log_loss", False, searched(tmp_path / "trials.jsonl", trials=12))
     figures = search_figures(report, "Log loss")
-    assert set(figures) == {"search_trials", "search_hyperparameters", "search_importance"}
-    assert len(figures["search_trials"].axes) == 2
-    slices = figures["search_hyperparameters"]
+    assert set(figures) == {
+        "search_history",
+        "score_by_hyperparameter",
+        "hyperparameter_importance",
+    }
+    assert len(figures["search_history"].axes) == 2
+    slices = figures["score_by_hyperparameter"]
     assert len(slices.axes) == 2 * len(SPACES)
     assert [axes.get_xscale() for axes in slices.axes[:2]] == ["log", "linear"]
     assert {"rate", "leaves", "None"} <= set(texts(slices).split())
     one = report.candidates[0]
-    for axes in (figures["search_trials"].axes[0], slices.axes[0]):
+    for axes in (figures["search_history"].axes[0], slices.axes[0]):
         marks = {line.get_label(): np.size(line.get_xdata()) for line in axes.lines}
         complete = sum(trial.mean is not None for trial in one.trials)
         assert marks["trial"] == complete
@@ -358,4 +362,4 @@ def test_without_importance_there_is_no_figure_of_it() -> None:
     trial = Trial(0, "complete", point, [1.0, 2.0], 1.5, 0.5)
     ended: Ended = "minutes"
     report = SearchReport("m", True, [CandidateSearch("forest", ended, 0, point, {}, [trial])])
-    assert set(search_figures(report, "M")) == {"search_trials", "search_hyperparameters"}
+    assert set(search_figures(report, "M")) == {"search_history", "score_by_hyperparameter"}

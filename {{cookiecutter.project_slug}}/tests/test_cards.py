@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -132,7 +133,8 @@ def curve(scores: list[float], *, greater_is_better: bool) -> Selection:
     """Return a selection whose winner learned like this, with a standard error of 0.1."""
     points = [LearningPoint(100 * (i + 1), 1.0, score) for i, score in enumerate(scores)]
     winner = CandidateResult("model", scores[-1] if scores else 0.0, 0.1, [])
-    return Selection("metric", greater_is_better, "model", {}, [winner], points)
+    undecided: Any = None  # the limit of learning does not depend on decisions
+    return Selection("metric", greater_is_better, "model", undecided, [winner], points)
 
 
 def test_more_rows_are_asked_for_while_they_help() -> None:

@@ -292,7 +292,8 @@ def test_a_weight_of_2_counts_as_a_row_given_twice(trained: Trained, metric: str
 def test_fitting_with_a_weight_of_2_is_fitting_with_a_row_given_twice(trained: Trained) -> None:
     rows, times = weighted_twice()
     selection = trained.params.selection
-    candidate = candidates(selection.candidates, selection.metric, 1)[competing()[0]]
+    points = starting_points(selection.candidates)
+    candidate = candidates(points, selection.metric, 1)[competing()[0]]
     # The median does not take weights; without missing values there is nothing to fill.
     inputs = trained.inputs.head(300).fillna(0.0)
     outcome = trained.outcome[:300]

@@ -321,7 +321,7 @@ def test_a_new_study_begins_with_other_rows(trained: Path) -> None:
 
 def test_a_report_about_other_hyperparameters_is_refused() -> None:
     found = CandidateSearch("forest", "trials", 0, {"depth": 3}, {}, [])
-    report = SearchReport("log_loss", False, [found])
+    report = SearchReport("error", False, [found])
     candidates: dict[str, Settings] = {"forest": {"depth": Space(1, 5), "trees": 9}}
     assert best_points(candidates, report) == {"forest": {"depth": 3, "trees": 9}}
     with pytest.raises(ProjectError, match="searched other hyperparameters of forest"):
@@ -337,8 +337,8 @@ def texts(figure: Figure) -> str:
 
 
 def test_figures_show_every_candidate_and_hyperparameter(tmp_path: Path) -> None:
-    report = SearchReport("log_loss", False, searched(tmp_path / "trials.jsonl", trials=12))
-    figures = search_figures(report, "Log loss")
+    report = SearchReport("error", False, searched(tmp_path / "trials.jsonl", trials=12))
+    figures = search_figures(report, "Error")
     assert set(figures) == {
         "search_history",
         "score_by_hyperparameter",

@@ -146,7 +146,12 @@ def server(tmp_path: Path) -> Iterator[str]:
     ]
     with (tmp_path / "server.log").open("w") as output:
         process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     address = f"http://127.0.0.1:{port}"
     until = time.monotonic() + STARTING_SECONDS

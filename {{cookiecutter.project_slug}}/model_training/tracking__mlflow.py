@@ -103,7 +103,7 @@ def _fill(
             now,
         )
     ]
-    measured = _metrics(experiment.metrics, 0, now)
+    measured = _metrics(experiment.metrics | experiment.details, 0, now)
     _write(client, parent.info.run_id, experiment.settings, [*measured, *curve])
     for trial in experiment.trials:
         child = client.create_run(

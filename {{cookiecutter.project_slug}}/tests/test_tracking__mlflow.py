@@ -56,7 +56,8 @@ def test_a_run_has_settings_metrics_lineage_and_documents(
 ) -> None:
     (parent,), children = runs(client, experiment)
     assert parent.info.status == "FINISHED"
-    assert experiment.metrics.items() <= parent.data.metrics.items()
+    measured = experiment.metrics | experiment.details
+    assert measured.items() <= parent.data.metrics.items()
     assert {name: str(value) for name, value in experiment.settings.items()} == parent.data.params
     assert experiment.lineage.items() <= parent.data.tags.items()
     files = {item.path for item in client.list_artifacts(parent.info.run_id)}

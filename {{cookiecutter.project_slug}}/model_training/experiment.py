@@ -33,8 +33,9 @@ class Experiment(msgspec.Struct, frozen=True):
         metric: the metric that it won by.
         settings: the settings that decide which model comes out, by their path in ``params.yaml``.
         lineage: fingerprints of data, contract and settings, commit of the code, environment.
-        metrics: measured on the held-out rows: the model's values under the names of the metrics,
-            the ends of their intervals, the baseline's and the improvement with name endings.
+        metrics: values of the model on the held-out rows.
+        details: ends of their intervals, values of the baseline, improvements; under the names of
+            the metrics with an ending.
         trials: the candidates that were compared.
         learning_curve: scores of the winner with growing parts of the training rows.
     """
@@ -47,6 +48,7 @@ class Experiment(msgspec.Struct, frozen=True):
     settings: dict[str, Plain]
     lineage: dict[str, str]
     metrics: dict[str, float]
+    details: dict[str, float]
     trials: list[Trial]
     learning_curve: list[LearningPoint]
 
@@ -65,12 +67,15 @@ def flatten(value: Mapping[str, object], path: str = "") -> dict[str, Plain]:
     return flat
 
 
-def held_out_metrics(report: EvaluationReport) -> dict[str, float]:
-    """Return every number measured on the held-out rows that is defined."""
+def _defined(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def details(report: EvaluationReport) -> dict[str, float]:
+    """Return what was measured on the held-out rows besides the values of the model."""
     found: dict[str, float | None] = {}
     for item in report.metrics:
         found |= {
-            item.name: item.model.value,
             f"{item.name}_low": item.model.low,
             f"{item.name}_high": item.model.high,
             f"{item.name}_baseline": item.baseline.value,
@@ -78,7 +83,7 @@ def held_out_metrics(report: EvaluationReport) -> dict[str, float]:
             f"{item.name}_improvement_low": item.improvement.low,
             f"{item.name}_improvement_high": item.improvement.high,
         }
-    return {name: value for name, value in found.items() if value is not None}
+    return _defined(found)
 
 
 def read_experiment() -> Experiment:
@@ -107,7 +112,8 @@ def read_experiment() -> Experiment:
             "platform": metadata.environment.platform,
             **metadata.libraries,
         },
-        metrics=held_out_metrics(report),
+        metrics=_defined({item.name: item.model.value for item in report.metrics}),
+        details=details(report),
         trials=[
             Trial(flatten(hyperparameters.get(result.name, {})), result)
             for result in selection.candidates

@@ -88,7 +88,7 @@ def record(experiment: Experiment, folder: Path) -> None:
                 for fold, score in enumerate(trial.result.folds, start=1):
                     live.step = fold
                     live.log_metric(f"folds/{trial.result.name}", score)
-            live.summary = dict(experiment.metrics)
+            live.summary = {"held_out": experiment.metrics, "details": experiment.details}
     if said:
         shutil.rmtree(folder, ignore_errors=True)
         raise ProjectError(

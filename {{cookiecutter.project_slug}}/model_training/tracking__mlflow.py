@@ -33,6 +33,8 @@ DATABASE = Path("data/mlflow.db")
 ARTIFACTS = Path("data/mlflow")
 RECORD = REPORTS / "experiment.json"
 KEY = "experiment_key"
+# Which of its pages MLflow opens.
+KIND = {"mlflow.experimentKind": "custom_model_development"}
 # What names may hold, and how long values may be.
 UNUSABLE = re.compile(r"[^\w\-. /:]", re.ASCII)
 LONGEST_VALUE = 6000
@@ -67,7 +69,7 @@ def _folder(client: MlflowClient, project: str, uri: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     local = ARTIFACTS.resolve().as_uri() if uri.startswith("sqlite:") else None
-    return str(client.create_experiment(project, artifact_location=local))
+    return str(client.create_experiment(project, artifact_location=local, tags=KIND))
 
 
 def _fill(
@@ -101,7 +103,7 @@ def _fill(
             now,
         )
     ]
-    measured = _metrics(experiment.metrics, 0, now)
+    measured = _metrics(experiment.metrics | experiment.details, 0, now)
     _write(client, parent.info.run_id, experiment.settings, [*measured, *curve])
     for trial in experiment.trials:
         child = client.create_run(

@@ -56,7 +56,8 @@ def test_a_run_has_settings_metrics_lineage_and_documents(
 ) -> None:
     (parent,), children = runs(client, experiment)
     assert parent.info.status == "FINISHED"
-    assert experiment.metrics.items() <= parent.data.metrics.items()
+    measured = experiment.metrics | experiment.details
+    assert measured.items() <= parent.data.metrics.items()
     assert {name: str(value) for name, value in experiment.settings.items()} == parent.data.params
     assert experiment.lineage.items() <= parent.data.tags.items()
     files = {item.path for item in client.list_artifacts(parent.info.run_id)}
@@ -146,7 +147,12 @@ def server(tmp_path: Path) -> Iterator[str]:
     ]
     with (tmp_path / "server.log").open("w") as output:
         process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     address = f"http://127.0.0.1:{port}"
     until = time.monotonic() + STARTING_SECONDS

@@ -46,6 +46,8 @@ def _values(column: Column) -> str:
 
 
 def _missing(column: Column, share: float) -> str:
+    if column.assigned:
+        return "assigned"
     allowed = f" (at most {column.maximum_missing_share:.0%})" if column.nullable else ""
     return f"{share:.1%}{allowed}"
 
@@ -80,6 +82,9 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
     emptied = {name: count for name, count in cleaning["values_set_to_missing"].items() if count}
     most = sorted(emptied, key=lambda name: -emptied[name])[:3]
     mostly = f" (most in {', '.join(f'`{name}`' for name in most)})" if most else ""
+    required = "identifier or timestamp"
+    if not contract.target.assigned:
+        required = "identifier, timestamp or target"
     header = ["Column", "Role", "Type", "Unit", "Valid values", "Missing", "Meaning"]
     lines = [
         f"Read from `{source['source']}` (SHA-256 `{source['sha256'][:12]}…`): "
@@ -89,7 +94,7 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         f"*Provenance.* {escape(contract.provenance)}",
         "",
         f"Cleaning kept {cleaning['rows_kept']:,} rows: {cleaning['rows_duplicate']:,} duplicates "
-        f"and {cleaning['rows_unusable']:,} rows without identifier, timestamp or target were "
+        f"and {cleaning['rows_unusable']:,} rows without {required} were "
         f"dropped, and {sum(emptied.values()):,} cells that were blank or held no valid value "
         f"count as missing{mostly}.",
         *_validation_lines(reports["validation"]),
@@ -111,6 +116,11 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def labels_part(folder: Path) -> str:
+    """Return what the steps that assign and judge labels have written down, in their order."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("labels*.md")))
 
 
 def sampling_text(sampling: Sampling, report: dict[str, Any]) -> str:
@@ -314,6 +324,8 @@ def main() -> None:
         "deployment": deployment_part(reports),
         "monitoring": monitoring_part(reports),
     }
+    if contract.target.assigned:
+        parts["labels"] = labels_part(REPORTS)
     try:
         text = README.read_text(encoding="utf-8")
     except FileNotFoundError as error:

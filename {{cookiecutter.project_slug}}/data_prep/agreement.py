@@ -55,6 +55,9 @@ def krippendorff_alpha(points: Array, confidence: float, seed: int) -> Alpha:
     values = np.nan_to_num(points[several])
     counts = known[several].sum(axis=1).astype(np.float64)
     parts = (counts, values.sum(axis=1), (values**2).sum(axis=(1, 2)))
+    value = _alpha(*parts, np.ones(counts.size))
+    if np.isnan(value):
+        return Alpha(value, value, value)
     generator = np.random.default_rng(seed)
     share = np.full(counts.size, 1 / counts.size)
     drawn = [
@@ -63,4 +66,4 @@ def krippendorff_alpha(points: Array, confidence: float, seed: int) -> Alpha:
     ]
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail])
-    return Alpha(_alpha(*parts, np.ones(counts.size)), float(low), float(high))
+    return Alpha(value, float(low), float(high))

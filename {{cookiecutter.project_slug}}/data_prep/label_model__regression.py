@@ -28,7 +28,7 @@ FREEDOM = 4.0
 SMALLEST_SPREAD = 1e-3
 # Turns the median absolute deviation of a normal distribution into its standard deviation.
 NORMAL_SCALE = 1.4826
-PAIR_LABEL = "Correlation"
+PAIR_LABEL = "the correlation"
 GOLD_LABEL = "Mean absolute difference"
 WRONG = "farther from the truth than tolerated"
 

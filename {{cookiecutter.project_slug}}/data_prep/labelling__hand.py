@@ -178,9 +178,7 @@ def to_markdown(report: LabelReport, settings: Settings) -> str:
     alpha = report.alpha
     known = (f"{x.agreement:.2f}" for x in report.pairs if x.agreement is not None)
     ordered = sorted(known, key=float)
-    spread = (
-        f" Of two annotators, {label_model.PAIR_LABEL} runs from {ordered[0]} to {ordered[-1]}."
-    )
+    spread = f" Between two annotators, {label_model.PAIR_LABEL} runs from {ordered[0]} to {ordered[-1]}."
     agreement = (
         f"*Agreement.* Krippendorff's alpha is {alpha.value:.2f} ({alpha.low:.2f} to "
         f"{alpha.high:.2f}; 1 is perfect agreement, 0 that of chance), {_reading(alpha.value)}."

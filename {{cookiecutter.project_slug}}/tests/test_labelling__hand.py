@@ -38,7 +38,7 @@ x,lee,1,2026-08-03T10:00:00
 @pytest.fixture
 def params(in_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """The settings of the project with annotations of four records."""
-    params = load_params()
+    params = load_params(in_project / "params.yaml", in_project / "schema.yaml")
     model = msgspec.to_builtins(load_settings(params).model)
     (tmp_path / "annotations.csv").write_text(ANNOTATIONS, encoding="utf-8")
     (tmp_path / "adjudicated.csv").write_text("key,label\nd,1\n", encoding="utf-8")

@@ -449,12 +449,15 @@ def _sampling_problems(sampling: Sampling, contract: Contract) -> Iterable[str]:
         yield from _condition_problems(condition, contract)
 
 
+def _label_problems(params: Params, contract: Contract) -> Iterable[str]:
+    if contract.target.assigned and params.labels is None:
+        yield f"the target {contract.target.name!r} is assigned, but there is no section labels"
+    if params.labels is not None and not contract.target.assigned:
+        yield f"labels is set, but the target {contract.target.name!r} is not assigned"
+
+
 def _params_problems(params: Params, contract: Contract) -> Iterable[str]:
-    if contract.target.assigned != (params.labels is not None):
-        yield (
-            f"the section labels goes with a target that is assigned, and {contract.target.name!r} "
-            f"{'is' if contract.target.assigned else 'is not'} in schema.yaml"
-        )
+    yield from _label_problems(params, contract)
     yield from _sampling_problems(params.sampling, contract)
     timestamps = {column.name for column in contract.with_role("timestamp")}
     numeric = {column.name for column in contract.with_role("numeric")}

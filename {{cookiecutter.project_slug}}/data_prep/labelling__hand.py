@@ -178,11 +178,12 @@ def to_markdown(report: LabelReport, settings: Settings) -> str:
     alpha = report.alpha
     known = (f"{x.agreement:.2f}" for x in report.pairs if x.agreement is not None)
     ordered = sorted(known, key=float)
-    spread = f" Between two annotators, {label_model.PAIR_LABEL} runs from {ordered[0]} to {ordered[-1]}."
+    pair = f" Between two annotators, {label_model.PAIR_LABEL} runs from "
+    spread = f"{pair}{ordered[0]} to {ordered[-1]}." if ordered else ""
     agreement = (
         f"*Agreement.* Krippendorff's alpha is {alpha.value:.2f} ({alpha.low:.2f} to "
         f"{alpha.high:.2f}; 1 is perfect agreement, 0 that of chance), {_reading(alpha.value)}."
-        f"{spread if ordered else ''}"
+        f"{spread}"
         if np.isfinite(alpha.value)
         else "*Agreement.* No record has two labels that could be compared."
     )

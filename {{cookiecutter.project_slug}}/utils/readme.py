@@ -58,7 +58,10 @@ def _validation_lines(report: dict[str, Any]) -> list[str]:
     kept = sum(rule["status"] == "kept" for rule in rules)
     held = "all hold" if kept == len(rules) else f"{kept} hold in every row"
     moved = f" {apart:,} rows that break an error rule were set apart." if apart else ""
-    lines = [f"Validation then checked {len(rules)} rules of the contract on them; {held}.{moved}"]
+    checked = (
+        f"Validation then checked {len(rules)} rules of the contract on {report['rows']:,} rows"
+    )
+    lines = [f"{checked}; {held}.{moved}"]
     shown = [rule for rule in rules if len(rule["columns"]) > 1 or rule["status"] != "kept"]
     if not shown:
         return lines

@@ -14,7 +14,6 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import cohen_kappa_score
 
 from utils.config import Column
 
@@ -23,8 +22,6 @@ Array = npt.NDArray[np.float64]
 SMALLEST_CHANGE = 1e-6
 # Added to each count, so that no source is ever taken for infallible.
 PSEUDO_COUNT = 0.5
-PAIR_LABEL = "Cohen's kappa"
-GOLD_LABEL = "Share of right labels"
 WRONG = "wrong"
 
 
@@ -66,37 +63,6 @@ def coordinates(votes: Array, target: Column) -> Array:
     return points
 
 
-def different(votes: Array, others: Array, settings: Settings) -> npt.NDArray[np.bool_]:
-    """Return where two labels are there and differ."""
-    del settings
-    found: npt.NDArray[np.bool_] = ~np.isnan(votes) & ~np.isnan(others) & (votes != others)
-    return found
-
-
-def pair_agreement(first: Array, second: Array) -> float:
-    """Return Cohen's kappa (1960) of two sources on the same records, NaN if it is undefined."""
-    if np.unique(np.concatenate([first, second])).size < 2:  # noqa: PLR2004
-        return float("nan")
-    return float(cohen_kappa_score(first, second))
-
-
-def against_gold(votes: Array, gold: Array, z: float) -> tuple[float, float, float]:
-    """Return the share of right votes with its interval.
-
-    Args:
-        votes: shape (n,), all known.
-        gold: the right answers, shape (n,).
-        z: quantile of the normal distribution that the confidence implies, such as 1.96.
-
-    Source: Wilson (1927), Probable Inference, the Law of Succession, and Statistical Inference.
-    """
-    rows = votes.size
-    share = float(np.mean(votes == gold))
-    centre = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z * np.sqrt(share * (1 - share) / rows + (z / (2 * rows)) ** 2) / (1 + z * z / rows)
-    return share, float(max(centre - half, 0)), float(min(centre + half, 1))
-
-
 def _majority(said: Array) -> Array:
     """Return the share of the votes for each class, shape (n, classes); even without a vote."""
     counts = said.sum(axis=1)
@@ -121,7 +87,7 @@ def combine(votes: Array, target: Column, settings: Settings, *, silence: bool) 
         target: names the classes.
         settings: when to stop.
         silence: whether saying nothing is an answer, as for a rule that every record is put to, or
-            means that the source was not asked, as an annotator who did not see the record.
+            means that the source was not asked about the record.
     """
     classes = len(target.allowed)
     said = np.nan_to_num(coordinates(votes, target))

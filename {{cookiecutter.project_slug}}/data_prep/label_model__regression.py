@@ -3,7 +3,7 @@
 A source says the true number plus its own bias plus an error whose spread is its own too. Numbers,
 biases and spreads are estimated together by expectation maximisation. Errors have the heavy tails
 of Student's distribution, so that a slip counts little. The biases average to 0, the more exact
-sources counting more: what all sources have in common can't be seen without a gold set.
+sources counting more: what all sources have in common does not show in what they say.
 
 Sources: Raykar et al. (2010), Learning From Crowds, section 4, for sources with a precision of
 their own; Lange, Little and Taylor (1989), Robust Statistical Modeling Using the t Distribution.
@@ -28,8 +28,6 @@ FREEDOM = 4.0
 SMALLEST_SPREAD = 1e-3
 # Turns the median absolute deviation of a normal distribution into its standard deviation.
 NORMAL_SCALE = 1.4826
-PAIR_LABEL = "the correlation"
-GOLD_LABEL = "Mean absolute difference"
 WRONG = "farther from the truth than tolerated"
 
 
@@ -81,33 +79,6 @@ def coordinates(votes: Array, target: Column) -> Array:
     """Return votes (n, k) as points on a line (n, k, 1)."""
     del target
     return votes[..., None]
-
-
-def different(votes: Array, others: Array, settings: Settings) -> npt.NDArray[np.bool_]:
-    """Return where two labels are there and lie farther apart than tolerated."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.abs(votes - others) > settings.tolerance, dtype=np.bool_)
-
-
-def pair_agreement(first: Array, second: Array) -> float:
-    """Return Pearson's correlation of two sources on the same records, NaN if it is undefined."""
-    if first.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:  # noqa: PLR2004
-        return float("nan")
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def against_gold(votes: Array, gold: Array, z: float) -> tuple[float, float, float]:
-    """Return the mean absolute difference with its interval, that of a mean of many rows.
-
-    Args:
-        votes: shape (n,), all known.
-        gold: the right answers, shape (n,).
-        z: quantile of the normal distribution that the confidence implies, such as 1.96.
-    """
-    error = np.abs(votes - gold)
-    mean = float(error.mean())
-    half = z * float(error.std()) / np.sqrt(error.size)
-    return mean, float(max(mean - half, 0)), float(mean + half)
 
 
 class _Sources(NamedTuple):

@@ -112,7 +112,7 @@ def write_uncertain(
     """Write the labels that are less certain than the threshold to a CSV file, those first.
 
     Args:
-        path: the file, for whoever adjudicates.
+        path: the file, for whoever looks into them.
         columns: what it shows of each record: identifiers, votes, label.
         confidence: of the labels, shape (n,); NaN where there is none.
         threshold: confidence from which on a label is left alone.

@@ -26,6 +26,7 @@ from data_prep.labelled import (
     write_labelled,
     write_uncertain,
 )
+from data_prep.pair_agreement import PAIR_LABEL, pair_agreement
 from utils.config import Column, Params, ProjectError, convert, load_contract, load_params
 from utils.files import write_json, write_text
 from utils.logging import run
@@ -159,7 +160,7 @@ def pairs(votes: Votes) -> list[Pair]:
     found = []
     for one, other in combinations(range(len(votes.annotators)), 2):
         both = ~np.isnan(votes.codes[:, [one, other]]).any(axis=1)
-        value = label_model.pair_agreement(votes.codes[both, one], votes.codes[both, other])
+        value = pair_agreement(votes.codes[both, one], votes.codes[both, other])
         names = votes.annotators[one], votes.annotators[other]
         found.append(Pair(*names, int(both.sum()), None if np.isnan(value) else value))
     return found
@@ -178,7 +179,7 @@ def to_markdown(report: LabelReport, settings: Settings) -> str:
     alpha = report.alpha
     known = (f"{x.agreement:.2f}" for x in report.pairs if x.agreement is not None)
     ordered = sorted(known, key=float)
-    pair = f" Between two annotators, {label_model.PAIR_LABEL} runs from "
+    pair = f" Between two annotators, {PAIR_LABEL} runs from "
     spread = f"{pair}{ordered[0]} to {ordered[-1]}." if ordered else ""
     agreement = (
         f"*Agreement.* Krippendorff's alpha is {alpha.value:.2f} ({alpha.low:.2f} to "

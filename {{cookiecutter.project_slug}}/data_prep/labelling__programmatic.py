@@ -17,6 +17,8 @@ import polars as pl
 from data_prep import label_model
 from data_prep.agreement import Alpha, krippendorff_alpha
 from data_prep.engine import Engine
+from data_prep.label_comparison import GOLD_LABEL, different
+from data_prep.label_comparison import against_gold as compare
 from data_prep.label_model import Array
 from data_prep.labelled import (
     DISPUTED,
@@ -125,7 +127,7 @@ def against_gold(labels: Array, gold: Array, confidence: float) -> Measured:
     if not both.any():
         return Measured(0)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    return Measured(int(both.sum()), *label_model.against_gold(labels[both], gold[both], z))
+    return Measured(int(both.sum()), *compare(labels[both], gold[both], z))
 
 
 def read_gold(path: Path, records: pl.DataFrame, target: Column) -> Array:
@@ -149,7 +151,7 @@ def describe_functions(
     for index, function in enumerate(LABELLING_FUNCTIONS):
         others = [other for other in range(votes.shape[1]) if other != index]
         mine, rest = votes[:, [index]], votes[:, others]
-        conflict = label_model.different(mine, rest, settings.model).any(axis=1)
+        conflict = different(mine, rest, settings.model).any(axis=1)
         overlap = there[:, index] & there[:, others].any(axis=1)
         reports.append(
             FunctionReport(
@@ -206,13 +208,13 @@ def to_markdown(report: LabelReport, settings: Settings) -> str:
             "",
             f"*What this means.* By the confidence of the labels, {report.expected_wrong:.1%} of "
             f"them are {label_model.WRONG}. On the gold set, labelled by an expert and not used to "
-            f"make the labels: {label_model.GOLD_LABEL.lower()} {measured(report.gold)}. "
+            f"make the labels: {GOLD_LABEL.lower()} {measured(report.gold)}. "
             f"{report.disputed:,} labels have a confidence below {settings.dispute_threshold:.0%}: "
             f"`{DISPUTED}` shows what each function said of them.",
             "",
             "What was found out about each function, from where they agree and on the gold set:",
             "",
-            table([*header, *headings, f"{label_model.GOLD_LABEL} on gold"], rows),
+            table([*header, *headings, f"{GOLD_LABEL} on gold"], rows),
         ]
     )
 

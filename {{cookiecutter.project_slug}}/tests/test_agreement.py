@@ -20,7 +20,7 @@ DATA = np.array(
 
 def corners(data: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.float64]:
     """Return classes as corners at the same distance from each other."""
-    points = (data[..., None] == np.arange(1, 6)).astype(np.float64)
+    points: np.typing.NDArray[np.float64] = (data[..., None] == np.arange(1, 6)).astype(np.float64)
     points[np.isnan(data)] = np.nan
     return points
 

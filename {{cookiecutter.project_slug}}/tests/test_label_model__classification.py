@@ -5,13 +5,10 @@ import pytest
 
 from data_prep.label_model import (
     Settings,
-    against_gold,
     combine,
     coordinates,
     decode,
-    different,
     encode,
-    pair_agreement,
 )
 from utils.config import Column
 
@@ -21,7 +18,7 @@ N = float("nan")
 
 
 def drawn(rows: int) -> tuple[np.typing.NDArray[np.float64], np.typing.NDArray[np.float64]]:
-    """Draw true classes, and what five annotators of different quality say of some rows."""
+    """Draw true classes, and what five sources of different quality say of some rows."""
     generator = np.random.default_rng(1)
     truth = generator.choice(3, rows, p=[0.5, 0.3, 0.2]).astype(np.float64)
     votes = np.full((rows, 5), np.nan)
@@ -80,21 +77,3 @@ def test_the_silence_of_a_rule_that_knows_one_class_counts() -> None:
 def test_labels_are_read_as_the_classes_of_the_contract() -> None:
     codes = encode(["1", 0, " 1", "yes", None, "2"], TARGET)
     assert decode(codes, TARGET) == [1, 0, None, None, None, 2]
-
-
-def test_comparisons() -> None:
-    first, second = np.array([0.0, 1.0, N]), np.array([1.0, 1.0, 1.0])
-    assert different(first, second, SETTINGS).tolist() == [True, False, False]
-    # the example of Cohen (1960): 45, 15, 25 and 15 records give a kappa of 0.13
-    one = np.repeat([1.0, 1.0, 0.0, 0.0], [45, 15, 25, 15])
-    other = np.repeat([1.0, 0.0, 1.0, 0.0], [45, 15, 25, 15])
-    assert pair_agreement(one, other) == pytest.approx(0.13, abs=0.005)
-    assert np.isnan(pair_agreement(one[:3], other[:3]))
-
-
-def test_the_interval_of_a_share() -> None:
-    votes = np.repeat([1.0, 0.0], [9, 1])
-    value, low, high = against_gold(votes, np.ones(10), 1.959964)
-    # Wilson's interval for 9 of 10
-    assert (value, low, high) == pytest.approx((0.9, 0.5958, 0.9821), abs=1e-4)
-    assert against_gold(np.ones(10), np.ones(10), 1.959964)[2] == pytest.approx(1)

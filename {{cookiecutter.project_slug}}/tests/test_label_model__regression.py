@@ -5,13 +5,10 @@ import pytest
 
 from data_prep.label_model import (
     Settings,
-    against_gold,
     combine,
     coordinates,
     decode,
-    different,
     encode,
-    pair_agreement,
 )
 from utils.config import Column
 
@@ -23,7 +20,7 @@ N = float("nan")
 
 
 def drawn(rows: int) -> tuple[np.typing.NDArray[np.float64], np.typing.NDArray[np.float64]]:
-    """Draw true numbers, and what five annotators say of some rows; one in fifty is a slip."""
+    """Draw true numbers, and what five sources say of some rows; one in fifty is a slip."""
     generator = np.random.default_rng(1)
     truth = generator.gamma(4, 6, rows)
     votes = truth[:, None] + BIAS + SPREAD * generator.normal(0, 1, (rows, 5))
@@ -78,15 +75,5 @@ def test_labels_are_read_as_numbers_in_the_range_of_the_contract() -> None:
     assert decode(np.array([2.6, N]), whole) == [3, None]
 
 
-def test_comparisons() -> None:
-    first, second = np.array([0.0, 1.0, N]), np.array([1.5, 1.5, 1.5])
-    assert different(first, second, SETTINGS).tolist() == [True, False, False]
-    assert coordinates(first[:, None], TARGET).shape == (3, 1, 1)
-    assert pair_agreement(np.arange(5.0), 3 - 2 * np.arange(5.0)) == pytest.approx(-1)
-    assert np.isnan(pair_agreement(np.ones(3), np.arange(3.0)))
-
-
-def test_the_interval_of_a_difference() -> None:
-    value, low, high = against_gold(np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.0, 1.0]), 2.0)
-    assert value == pytest.approx(4 / 3)
-    assert 0 <= low < value < high
+def test_numbers_are_points_on_a_line() -> None:
+    assert coordinates(np.zeros((3, 2)), TARGET).shape == (3, 2, 1)

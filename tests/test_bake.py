@@ -92,8 +92,9 @@ WORDS: dict[tuple[str, str], list[str]] = {
     ("license", "BSD-3-Clause"): ["bsd-3", r"\bBSD 3"],
     ("license", "Proprietary"): ["proprietary", "all rights reserved"],
     ("engine", "spark"): [r"\bpyspark\b", r"\bspark\b", r"\bjava\b"],
-    ("label_source", "hand"): ["annotated by", "annotators?"],
-    ("label_source", "programmatic"): ["labelling functions?"],
+    ("label_source", "natural"): ["the outcome shows itself"],
+    ("label_source", "hand"): ["annotators?", "annotations\\.csv", "adjudicat"],
+    ("label_source", "programmatic"): ["labelling.functions?", r"\bgold\b"],
 }
 
 

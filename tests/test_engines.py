@@ -190,3 +190,23 @@ def test_the_comparison_finds_a_difference(
     changed = shutil.copytree(first, tmp_path / "changed")
     shutil.copy(changed / "text/clean.parquet", changed / "typed/clean.parquet")
     assert "typed/clean.parquet" in awkward(projects[ENGINES[0]], "compare", first, changed)
+
+
+@pytest.mark.parametrize(
+    ("task", "label_source"),
+    [("classification", "programmatic"), ("regression", "programmatic"), ("regression", "hand")],
+)
+def test_labels_are_the_same_on_every_engine(
+    task: str, label_source: str, projects: dict[str, Path], bake: Callable[..., Path]
+) -> None:
+    """Functions vote alike, so labels, labelled records and reports have the same bytes."""
+    made = []
+    for engine, project in projects.items():
+        labelled = bake(task=task, label_source=label_source, engine=engine)
+        python = project / ".venv/bin/python"
+        for command in ("retrieval", "pipeline clean", "labelling"):
+            done = run(labelled, python, "-m", *f"data_prep.{command}".split())
+            assert done.returncode == 0, done.stdout
+        names = ("data/clean.parquet", "data/labels.parquet", "reports/labels.json")
+        made.append({name: (labelled / name).read_bytes() for name in names})
+    assert all(files == made[0] for files in made[1:])

@@ -54,6 +54,10 @@ LIMIT_SECONDS = 1200
 SHOWN = 6000
 # How far from the best achievable score the selected model may be.
 CLOSE = 0.05
+# More wrong labels than this of a class would be a failure of labelling, not of the model.
+WRONG_LABELS = 0.1
+# The same for numbers: the mean error of labels, as a share of what no model can predict.
+LABEL_ERROR = 0.25
 
 # The sample of each task.
 SAMPLES = {"classification": "subscriptions", "regression": "deliveries"}
@@ -325,7 +329,10 @@ def the_readme_is_filled_in(project: Project) -> None:
     """Every measured part holds what was measured, and its figures exist."""
     readme = project.text("README.md")
     parts = dict(re.findall(r"<!-- measured: (\w+) -->\n(.*?)\n<!-- end: \1 -->", readme, re.S))
-    assert set(parts) == {"data", "exploration", "search", "model", "deployment", "monitoring"}
+    expected = {"data", "exploration", "search", "model", "deployment", "monitoring"}
+    if project.answers["label_source"] != "natural":
+        expected.add("labels")
+    assert set(parts) == expected
     for name, text in parts.items():
         assert not re.search(r"writes .* here\.$", text), name
         assert len(text.split()) > 10, name
@@ -338,13 +345,15 @@ def the_readme_is_filled_in(project: Project) -> None:
 def held_out(project: Project) -> pd.DataFrame:
     """The predictions of the held-out rows with the truth that the sample was drawn from.
 
-    The outcome is in the column `target` whatever its name, the prediction in `score`: of two
-    classes the probability of the second.
+    What the project takes for the outcome is in the column `target` whatever its name, the
+    prediction in `score`, of two classes the probability of the second, and what really happened
+    in `outcome`.
     """
     code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
     python = project.folder / ".venv" / "bin" / "python"
     text = project.run(str(python), "-c", code, "data/test_predictions.parquet")
-    truth = make_samples.SAMPLES[SAMPLES[project.answers["task"]]]().truth
+    name = SAMPLES[project.answers["task"]]
+    truth = make_samples.assigned(name, make_samples.SAMPLES[name]()).sample.truth
     columns = yaml.safe_load(project.text("schema.yaml"))["columns"]
     [target] = [column["name"] for column in columns if column["role"] == "target"]
     names = {target: "target", "score_1": "score"}
@@ -383,8 +392,31 @@ def the_model_is_good(project: Project) -> None:
     best = metric(target, rows[perfect].to_numpy())
     # The report tells the same as an independent calculation.
     assert reached == pytest.approx(measured[chosen]["model"]["value"])
+    if project.answers["label_source"] != "natural":
+        # By what really happened, and against a model that knows the truth as well as labels tell.
+        outcome = rows["outcome"].to_numpy()
+        reached = metric(outcome, rows["score"].to_numpy())
+        best = metric(outcome, as_labels_tell(project, rows, perfect))
     behind = best / reached - 1 if more_is_better else reached / best - 1
     assert behind < CLOSE, f"{chosen}: {reached:.4f}, the best achievable is {best:.4f}"
+
+
+def as_labels_tell(project: Project, rows: pd.DataFrame, perfect: str) -> Floats:
+    """The best prediction of labels that are wrong as often as those of the project.
+
+    Wrong labels put a bound on what can be learned. Let e1 be the share of labels 0 where the
+    outcome is 1, and e0 that of labels 1 where it is 0, whatever the record. Then the label of a
+    record is 1 with the probability p (1 - e1) + (1 - p) e0, which a perfect model of the labels
+    predicts. A number that labels give too high on average is predicted too high by as much.
+    """
+    truth, label, outcome = (rows[name].to_numpy() for name in (perfect, "target", "outcome"))
+    if project.answers["task"] == "classification":
+        missed, invented = (float((label != outcome)[outcome == value].mean()) for value in (1, 0))
+        assert max(missed, invented) < WRONG_LABELS, (missed, invented)
+        return np.asarray(truth * (1 - missed) + (1 - truth) * invented)
+    error = label - outcome
+    assert np.abs(error).mean() < LABEL_ERROR * np.abs(outcome - truth).mean()
+    return np.asarray(truth + error.mean())
 
 
 def a_prediction_is_served(project: Project) -> None:

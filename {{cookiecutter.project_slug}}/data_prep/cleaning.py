@@ -197,8 +197,9 @@ def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Seque
 
 
 def unusable_row(contract: Contract) -> nw.Expr:
-    """Return whether a row lacks an identifier, a timestamp or the target."""
-    required = contract.with_role("identifier", "timestamp", "target")
+    """Return whether a row lacks an identifier, a timestamp or a target that is not assigned."""
+    roles = {"identifier", "timestamp", "target"}
+    required = [column for column in contract.recorded if column.role in roles]
     return reduce(or_, [nw.col(column.name).is_null() for column in required])
 
 

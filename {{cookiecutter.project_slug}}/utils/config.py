@@ -44,7 +44,8 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     Model inputs are the roles numeric and categorical. ``text`` is free text, described but not
     learned from; ``group`` names rows that belong together; ``weight`` says how much a row counts.
-    ``severity`` and ``tolerated_share`` hold for the rules of this column.
+    ``severity`` and ``tolerated_share`` hold for the rules of this column. ``assigned`` says of a
+    target, or of the weight that comes with it, that no record has it before it is labelled.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     example: str | int | float | None = None
     severity: Severity = "error"
     tolerated_share: float = 0.0
+    assigned: bool = False
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -123,6 +125,11 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def with_role(self, *roles: Role) -> list[Column]:
         """Return the columns that have one of ``roles``, in the order of the contract."""
         return [column for column in self.columns if column.role in roles]
+
+    @property
+    def recorded(self) -> list[Column]:
+        """The columns that records bring: all that are not assigned to them."""
+        return [column for column in self.columns if not column.assigned]
 
     @property
     def target(self) -> Column:
@@ -289,6 +296,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value: dict[str, Any]
     serving: dict[str, Any]
     monitoring: Monitoring
+    labels: dict[str, Any] | None = None
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -351,6 +359,8 @@ def _type_problems(column: Column) -> Iterable[str]:
         yield f"column {name!r} has the role {column.role} but the type {column.type}"
     if column.role == "weight" and column.nullable:
         yield f"the weight {name!r} must not be nullable"
+    if column.assigned and column.role not in {"target", "weight"}:
+        yield f"column {name!r} is assigned, but only a target or a weight can be"
     if column.aliases and column.role != "categorical":
         yield f"column {name!r} has aliases, which only categorical columns resolve"
 
@@ -552,7 +562,15 @@ def _search_problems(selection: Selection) -> Iterable[str]:
         yield f"selection.search.batch is {search.batch}, but must be at least 1"
 
 
+def _label_problems(params: Params, contract: Contract) -> Iterable[str]:
+    if contract.target.assigned and params.labels is None:
+        yield f"the target {contract.target.name!r} is assigned, but there is no section labels"
+    if params.labels is not None and not contract.target.assigned:
+        yield f"labels is set, but the target {contract.target.name!r} is not assigned"
+
+
 def _params_problems(params: Params, contract: Contract) -> Iterable[str]:
+    yield from _label_problems(params, contract)
     yield from _sampling_problems(params.sampling, contract)
     yield from _target_problems(params, contract)
     yield from _search_problems(params.selection)

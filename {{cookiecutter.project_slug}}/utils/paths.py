@@ -4,6 +4,7 @@ from pathlib import Path
 
 RAW = Path("data/raw")
 RAW_LOCK = Path("data/.raw.lock")
+RECORDS = Path("data/records.parquet")
 CLEAN = Path("data/clean.parquet")
 VALID = Path("data/valid.parquet")
 QUARANTINE = Path("data/quarantine.parquet")

@@ -47,6 +47,8 @@ def _values(column: Column) -> str:
 
 
 def _missing(column: Column, share: float) -> str:
+    if column.assigned:
+        return "assigned"
     allowed = f" (at most {column.maximum_missing_share:.0%})" if column.nullable else ""
     return f"{share:.1%}{allowed}"
 
@@ -57,7 +59,10 @@ def validation_lines(report: dict[str, Any]) -> list[str]:
     kept = sum(rule["status"] == "kept" for rule in rules)
     held = "all hold" if kept == len(rules) else f"{kept} hold in every row"
     moved = f" {apart:,} rows that break an error rule were set apart." if apart else ""
-    lines = [f"Validation then checked {len(rules)} rules of the contract on them; {held}.{moved}"]
+    checked = (
+        f"Validation then checked {len(rules)} rules of the contract on {report['rows']:,} rows"
+    )
+    lines = [f"{checked}; {held}.{moved}"]
     shown = [rule for rule in rules if len(rule["columns"]) > 1 or rule["status"] != "kept"]
     if not shown:
         return lines
@@ -81,6 +86,9 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
     emptied = {name: count for name, count in cleaning["values_set_to_missing"].items() if count}
     most = sorted(emptied, key=lambda name: -emptied[name])[:3]
     mostly = f" (most in {', '.join(f'`{name}`' for name in most)})" if most else ""
+    required = "identifier or timestamp"
+    if not contract.target.assigned:
+        required = "identifier, timestamp or target"
     header = ["Column", "Role", "Type", "Unit", "Valid values", "Missing", "Meaning"]
     lines = [
         f"Read from `{source['source']}` (SHA-256 `{source['sha256'][:12]}…`): "
@@ -91,7 +99,7 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         "more.",
         "",
         f"Cleaning kept {cleaning['rows_kept']:,} rows: {cleaning['rows_duplicate']:,} duplicates "
-        f"and {cleaning['rows_unusable']:,} rows without identifier, timestamp or target were "
+        f"and {cleaning['rows_unusable']:,} rows without {required} were "
         f"dropped, and {sum(emptied.values()):,} cells that were blank or held no valid value "
         f"count as missing{mostly}.",
         *validation_lines(reports["validation"]),
@@ -113,6 +121,11 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def labels_part(folder: Path) -> str:
+    """Return what the steps that assign and judge labels have written down, in their order."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("labels*.md")))
 
 
 def sampling_text(sampling: Sampling, report: dict[str, Any]) -> str:
@@ -393,6 +406,8 @@ def main() -> None:
         "deployment": deployment_part(reports),
         "monitoring": monitoring_part(reports),
     }
+    if contract.target.assigned:
+        parts["labels"] = labels_part(REPORTS)
     try:
         text = README.read_text(encoding="utf-8")
     except FileNotFoundError as error:

@@ -478,8 +478,9 @@ def test_annotators_are_as_good_as_announced(table: Table) -> None:
         outcome, said = truth.loc[mine[key]].to_numpy(), mine["label"].astype(float).to_numpy()
         if table is SUBSCRIPTIONS:
             for value, right in zip((1, 0), annotator.recognises, strict=True):
-                share = (said == value)[outcome == value].mean()
-                assert abs(share - right) < 0.04, annotator.name
+                found = (said == value)[outcome == value]
+                error = np.sqrt(right * (1 - right) / len(found))
+                assert abs(found.mean() - right) < 3.5 * error, annotator.name
         else:
             error = said - outcome
             assert abs(error.mean() - annotator.bias) < 0.2, annotator.name

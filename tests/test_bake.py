@@ -50,7 +50,8 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "root_mean_squared_error",
         "residual",
     ],
-    ("data_source", "sql"): [r"(?<!spark\.)\bsql\b", "sqlite", "postgres", "adbc"],
+    # The record of experiments may be a database of its own, sqlite:///data/mlflow.db.
+    ("data_source", "sql"): [r"(?<!spark\.)\bsql\b", "sqlite(?!:)", "postgres", "adbc"],
     ("data_source", "stream"): ["kafka", "make consume", "dead.letters", "message queue"],
     ("data_source", "rest"): [
         "httpx2?\\.",

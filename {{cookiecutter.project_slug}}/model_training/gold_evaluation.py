@@ -17,7 +17,7 @@ from data_prep.feature_engineering import feature_names
 from data_prep.labelled import read_decisions
 from data_prep.storage import Frame, read_parquet
 from model_training.candidates import scores
-from model_training.data_preprocessing import model_inputs, target
+from model_training.data_preprocessing import model_inputs, row_weights, target
 from model_training.results import Estimate, Selection, load_model
 from utils.config import Contract, Params, ProjectError, convert, load_contract, load_params, recipe
 from utils.files import read_json, write_json, write_text
@@ -69,7 +69,7 @@ def with_gold(test: Frame, contract: Contract, params: Params) -> tuple[Frame, F
 def judge(params: Params, contract: Contract) -> GoldEvaluation:
     """Measure the selected model on both kinds of labels, with bootstrap intervals."""
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
-    metric, value = METRICS[selection.metric], load_value(params.value)
+    metric, value = METRICS[selection.metric], load_value(params.value, contract.target)
     assigned, gold = with_gold(read_parquet(TEST), contract, params)
     rows = assigned.shape[0]
     if rows < FEWEST_ROWS:
@@ -77,12 +77,15 @@ def judge(params: Params, contract: Contract) -> GoldEvaluation:
     names = feature_names(recipe(params, contract))
     predicted = scores(load_model(SELECTED), model_inputs(assigned, names))
     outcomes = target(assigned, contract), target(gold, contract)
+    weights = row_weights(assigned, contract)
     generator = np.random.default_rng(params.split.seed)
     drawn = []
     for _ in range(params.evaluation.bootstrap_samples):
         some = generator.integers(0, rows, rows)
-        drawn.append([metric.function(one[some], predicted[some], value) for one in outcomes])
-    exact = np.array([metric.function(one, predicted, value) for one in outcomes])
+        drawn.append(
+            [metric.function(one[some], predicted[some], weights[some], value) for one in outcomes]
+        )
+    exact = np.array([metric.function(one, predicted, weights, value) for one in outcomes])
     resampled = np.array(drawn)
     tail = (1 - params.evaluation.confidence) / 2
 

@@ -67,7 +67,9 @@ def _running(
 def _services(where: Places, scratch: Path) -> dict[str, tuple[list[str], Path, dict[str, str]]]:
     """Command, folder and environment by contender; the port is put in place of PORT."""
     version = json.loads((where.api / "models" / "live.json").read_text(encoding="utf-8"))
-    model = where.api / "models" / version["version"]
+    model = scratch / "model"
+    trained = where.batch / "models" / version["version"]
+    workload(where.batch, "plain_model.py", str(trained), str(model))
     own = program(where.api / ".venv", "python")
     options = ["--host", "127.0.0.1", "--port", "PORT"]
     uvicorn = ["-m", "uvicorn", "--no-access-log", "--app-dir", str(WORKLOADS), *options]

@@ -59,6 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / "data/source", copy / "data/source")
     params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
     params["evaluation"]["bootstrap_samples"] = 40
+    params["explanation"] |= {"rows": 200, "repeats": 2, "resamples": 20}
     (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     before = Path.cwd()
     os.chdir(copy)

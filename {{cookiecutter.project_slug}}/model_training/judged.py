@@ -1,0 +1,47 @@
+"""Rows with their outcomes and what the model answers: how a metric is measured on them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from utils.metrics import Metric, Value
+
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+
+class Judged(NamedTuple):
+    """Outcomes, shape (n,), and the answers of a model to the same rows, n along the first axis."""
+
+    outcome: Array
+    predicted: Array
+
+    def at(self, rows: Rows) -> "Judged":
+        """Return the rows with these numbers."""
+        return Judged(self.outcome[rows], self.predicted[rows])
+
+    def answered(self, predicted: Array) -> "Judged":
+        """Return the same rows with other answers."""
+        return self._replace(predicted=predicted)
+
+
+def measured(metric: Metric, judged: Judged, value: Value) -> float:
+    """Return a metric over all rows; NaN where it is not defined."""
+    return metric.function(judged.outcome, judged.predicted, value)
+
+
+class Losses(NamedTuple):
+    """What each row loses against a perfect answer, shape (n,), never below 0.
+
+    ``squared`` losses are averaged first, and the root of the average is shown.
+    """
+
+    label: str
+    rows: Array
+    squared: bool = False
+
+    def mean(self, chosen: npt.NDArray[np.bool_]) -> float:
+        """Return the mean loss of the chosen rows, on the scale of ``label``."""
+        mean = float(self.rows[chosen].mean())
+        return float(np.sqrt(mean)) if self.squared else mean

@@ -107,7 +107,7 @@ def importance_figure(items: Sequence[ImportanceLike], label: str, unit: str) ->
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     suffix = f" ({unit})" if unit else ""
-    axes.set_xlabel(f"loss of {label}{suffix} when the column is shuffled, with interval")
+    axes.set_xlabel(f"how much worse the {label}{suffix} gets when the column is shuffled")
     return figure
 
 

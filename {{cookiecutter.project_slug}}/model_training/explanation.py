@@ -177,7 +177,7 @@ def largest_errors(
             key={name: str(value) for name, value in key.items()},
             outcome=float(judged.outcome[row]),
             answers={name: float(numbers[row]) for name, numbers in said.items()},
-            loss=float(losses.rows[row]),
+            loss=float(losses.shown[row]),
         )
         for key, row in zip(keys, rows, strict=True)
     ]
@@ -185,7 +185,7 @@ def largest_errors(
     table[contract.target.name] = judged.outcome[rows]
     for name, numbers in said.items():
         table[name] = numbers[rows]
-    table["loss"] = losses.rows[rows]
+    table["loss"] = losses.shown[rows]
     return listed, table
 
 

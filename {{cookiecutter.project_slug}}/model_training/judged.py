@@ -41,6 +41,11 @@ class Losses(NamedTuple):
     rows: Array
     squared: bool = False
 
+    @property
+    def shown(self) -> Array:
+        """The loss of each row on the scale of ``label``, shape (n,)."""
+        return np.sqrt(self.rows) if self.squared else self.rows
+
     def mean(self, chosen: npt.NDArray[np.bool_]) -> float:
         """Return the mean loss of the chosen rows, on the scale of ``label``."""
         mean = float(self.rows[chosen].mean())

@@ -45,14 +45,14 @@ def _importance_lines(report: Report) -> list[str]:
     unit = f" ({escape(report['unit'])})" if report["unit"] else ""
     shown = [item for item in report["importance"] if item["value"] is not None][:SHOWN_COLUMNS]
     return [
-        f"*What the model uses.* {importance_sentence(report)} A column counts as much as "
-        f"{report['metric']} loses when its values are shuffled between "
+        f"*What the model uses.* {importance_sentence(report)} A column counts as much as the "
+        f"{report['metric']} gets worse when its values are shuffled between "
         f"{report['rows_shuffled']:,} held-out rows, so that they no longer fit; intervals hold "
         f"with {report['confidence']:.0%} confidence. Columns that say nearly the same share their "
         "importance, because each stands in for the other.",
         "",
         table(
-            ["Column", f"Loss of {report['metric']}{unit} without it", "Measurable"],
+            ["Column", f"How much worse the {report['metric']}{unit} gets", "Measurable"],
             [
                 [f"`{item['column']}`", interval(item), "yes" if matters(item) else "no"]
                 for item in shown
@@ -77,7 +77,7 @@ def _curve_sentence(curve: Report) -> str:
     if isinstance(values[0], str) or {low, high} != {0, len(means) - 1}:
         ends = f"{number(means[low])} at {_place(values[low], unit)} (the lowest) to "
         ends += f"{number(means[high])} at {_place(values[high], unit)} (the highest)"
-    return f"- `{curve['input']}`: the mean {escape(name)} goes from {ends}."
+    return f"- `{curve['input']}`: on average, {escape(name)} goes from {ends}."
 
 
 def _curve_lines(report: Report) -> list[str]:

@@ -169,8 +169,9 @@ def curve_figure(curves: Sequence[CurveLike]) -> Figure:
             axes.set_xlabel(curve.input.unit)
         axes.set_title(curve.input.name)
         thousands(axes.yaxis)
-        axes.yaxis.set_tick_params(labelleft=True)
-        axes.sharey(grid[0])
+    ends = np.array([axes.get_ylim() for axes in grid])
+    for axes in grid:
+        axes.set_ylim(ends[:, 0].min(), ends[:, 1].max())
     names = list(curves[0].answers)
     if len(names) == 1:
         figure.supylabel(names[0], fontsize=9)

@@ -69,7 +69,7 @@ def _place(value: float | str, unit: str) -> str:
 
 def _curve_sentence(curve: Report) -> str:
     values, unit = curve["values"], curve["unit"]
-    name, means = next(iter(curve["answers"].items()))
+    means = next(iter(curve["answers"].values()))
     low = min(range(len(means)), key=lambda at: means[at])
     high = max(range(len(means)), key=lambda at: means[at])
     ends = f"{number(means[0])} at {_place(values[0], unit)} to {number(means[-1])} at "
@@ -77,16 +77,17 @@ def _curve_sentence(curve: Report) -> str:
     if isinstance(values[0], str) or {low, high} != {0, len(means) - 1}:
         ends = f"{number(means[low])} at {_place(values[low], unit)} (the lowest) to "
         ends += f"{number(means[high])} at {_place(values[high], unit)} (the highest)"
-    return f"- `{curve['input']}`: on average, {escape(name)} goes from {ends}."
+    return f"- `{curve['input']}`: from {ends}."
 
 
 def _curve_lines(report: Report) -> list[str]:
     if not report["curves"]:
         return []
+    answer = escape(next(iter(report["curves"][0]["answers"])))
     return [
         "*How the answers move.* Each input is set to other values in all held-out rows while the "
         "rest stays as it is. That is what the model would answer, not what would happen: a cause "
-        "is not shown by it.",
+        f"is not shown by it. Mean {answer}:",
         "",
         *map(_curve_sentence, report["curves"]),
     ]

@@ -316,14 +316,14 @@ def test_a_planted_weakness_is_found_and_little_else() -> None:
 
 def test_where_nothing_is_wrong_hardly_anything_is_named() -> None:
     named = 0
-    for seed in range(40):
+    for seed in range(20):
         generator = np.random.default_rng(seed)
         columns = {str(number): generator.uniform(0, 1, 600) for number in range(4)}
         losses = Losses("loss", generator.exponential(1.0, 600) ** 2)
         found = weak_segments(columns, ["0", "1"], losses, minimum_rows=30, significance=0.05)
         assert found.looked_at == 29
         named += bool(found.segments)
-    assert named <= 5, "at most 5 % of the tables, with some room for chance"
+    assert named <= 3, "at most 5 % of the tables, with some room for chance"
 
 
 def test_segments_of_few_rows_are_not_judged() -> None:

@@ -28,25 +28,27 @@ from data_prep.storage import read_parquet
 from data_viz.plot_utils import candidates_figure, learning_curve_figure
 from model_deployment.artefact import load_artefact
 from model_training.candidates import candidates, scores
-from model_training.data_preprocessing import model_inputs, target
-from model_training.model_evaluation import bootstrap
+from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.model_evaluation import Measured, bootstrap
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_selection import (
     BASELINE,
+    fit,
     make_folds,
     out_of_fold,
     pipeline,
 )
-from model_training.results import Selection
+from model_training.results import SearchReport, Selection, load_model
 from utils.config import convert, load_contract, load_params, recipe
 from utils.files import read_json
 from utils.metrics import METRICS, load_value
-from utils.paths import SELECTION, TEST, TRAIN
+from utils.paths import SEARCH, SELECTION, TEST, TRAIN
 
 params, contract = load_params(), load_contract()
 names = feature_names(recipe(params, contract))
 train, test = read_parquet(TRAIN), read_parquet(TEST)
 inputs, outcome = model_inputs(train, names), target(train, contract)
+weights = row_weights(train, contract)
 moments = contract.with_role("timestamp")[:1]
 pd.DataFrame(
     {
@@ -63,18 +65,21 @@ pd.DataFrame(
 # %% [markdown]
 # Each fold fits on some rows and is measured on others; where the newest rows are held out, that is
 # always the past and what followed it. A candidate is worth its complexity only if it beats the
-# naive baseline, which knows nothing but the target.
+# naive baseline, which knows nothing but the target. Each candidate has the hyperparameters that the
+# search found best.
 
 # %%
-metric, value = METRICS[params.selection.metric], load_value(params.value)
+metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
 folds = make_folds(outcome, params.split)
-competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
+selection = convert(read_json(SELECTION), Selection, str(SELECTION))
+points = {result.name: result.hyperparameters for result in selection.candidates}
+competing = candidates(points, params.selection.metric, params.split.seed)
 linear = next(name for name in competing if name != BASELINE)
 compared = {
     name: [
-        metric.function(outcome[rows], predicted, value)
+        metric.function(outcome[rows], predicted, weights[rows], value)
         for rows, predicted in out_of_fold(
-            pipeline(competing[name], names, contract), inputs, outcome, folds
+            pipeline(competing[name], names, contract), inputs, outcome, weights, folds
         )
     ]
     for name in (BASELINE, linear)
@@ -86,9 +91,26 @@ pd.DataFrame(compared, index=[f"fold {number}" for number in range(1, len(folds)
 # The pipeline has done this for every candidate of `params.yaml` and has kept the scores.
 
 # %%
-selection = convert(read_json(SELECTION), Selection, str(SELECTION))
 print(f"The winner is {selection.winner}.")
 candidates_figure(selection.candidates, metric.label)
+
+# %% [markdown]
+# Where `params.yaml` gives ranges, a search came first. The best of many trials is partly lucky, so
+# its score is no promise for new rows.
+
+# %%
+search = convert(read_json(SEARCH), SearchReport, str(SEARCH))
+pd.DataFrame(
+    {
+        item.name: {
+            "trials": len(item.trials),
+            f"{metric.label}, first": item.trials[0].mean,
+            f"{metric.label}, best": item.trials[item.best].mean,
+            **item.hyperparameters,
+        }
+        for item in search.candidates
+    }
+).T
 
 # %% [markdown]
 # Would more rows help? Only while the curve of the validation rows still moves with their number.
@@ -107,11 +129,13 @@ learning_curve_figure(
 # %%
 held_out, actual = model_inputs(test, names), target(test, contract)
 fitted = {name: pipeline(competing[name], names, contract) for name in (BASELINE, linear)}
-predicted = {name: scores(model.fit(inputs, outcome), held_out) for name, model in fitted.items()}
+predicted = {
+    name: scores(fit(model, inputs, outcome, weights), held_out) for name, model in fitted.items()
+}
 estimates = bootstrap(
     metric,
     value,
-    (actual, predicted[linear], predicted[BASELINE]),
+    Measured(actual, row_weights(test, contract), predicted[linear], predicted[BASELINE]),
     params.evaluation,
     params.split.seed,
 )
@@ -127,11 +151,8 @@ pd.DataFrame(
 # trees, on missing values and on categories that no training row has.
 
 # %%
-import skops.io
-
 live = load_artefact()
-saved = live.directory / "model.skops"
-winner = skops.io.load(saved, trusted=skops.io.get_untrusted_types(file=saved))
+winner = load_model(live.directory / "model.skops")
 awkward = generated_inputs(winner, inputs, names, rows=2000, seed=params.split.seed)
 difference = check_parity(
     winner, live.scorer, {"held-out rows": held_out, "generated rows": awkward}

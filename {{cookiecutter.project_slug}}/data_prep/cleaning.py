@@ -12,7 +12,15 @@ from operator import and_, or_
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from data_prep.portable import LARGEST_EXACT, as_float, as_text, keep, newest, without_negative_zero
+from data_prep.portable import (
+    LARGEST_EXACT,
+    as_float,
+    as_text,
+    keep,
+    newest,
+    recode,
+    without_negative_zero,
+)
 from utils.config import Column, Contract
 
 Step = Callable[[nw.Expr], nw.Expr]
@@ -49,16 +57,10 @@ def _text_steps(dtype: nw.dtypes.DType, missing_markers: Sequence[str]) -> list[
     ]
 
 
-def _category_steps(column: Column) -> list[Step]:
-    aliases = column.aliases
-    if not aliases:
+def _category_steps(column: Column, implementation: nw.Implementation) -> list[Step]:
+    if not column.aliases:
         return [_lowercase]
-    return [
-        _lowercase,
-        lambda value: value.replace_strict(
-            list(aliases), list(aliases.values()), default=value, return_dtype=nw.String
-        ),
-    ]
+    return [_lowercase, lambda value: recode(value, column.aliases, implementation)]
 
 
 def _parse_number_steps(*, whole: bool) -> list[Step]:
@@ -160,7 +162,9 @@ def _steps(
         return _timestamp_steps(dtype) if is_moment else [*text, *_parse_timestamp_steps()]
     if column.type in {"integer", "float"}:
         return _number_steps(column, dtype, implementation, missing_markers)
-    return [*text, *_category_steps(column)] if column.role == "categorical" else text
+    if column.role == "categorical":
+        return [*text, *_category_steps(column, implementation)]
+    return text
 
 
 def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Sequence[str]) -> FrameT:
@@ -193,8 +197,9 @@ def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Seque
 
 
 def unusable_row(contract: Contract) -> nw.Expr:
-    """Return whether a row lacks an identifier, a timestamp or the target."""
-    required = contract.with_role("identifier", "timestamp", "target")
+    """Return whether a row lacks an identifier, a timestamp or a target that is not assigned."""
+    roles = {"identifier", "timestamp", "target"}
+    required = [column for column in contract.recorded if column.role in roles]
     return reduce(or_, [nw.col(column.name).is_null() for column in required])
 
 

@@ -293,5 +293,5 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
 def encode(table: pa.Table, contract: Contract) -> list[bytes]:
     """Encode each record as one message, the inverse of ``decode``."""
     stream = BytesIO()
-    write(table.select([column.name for column in contract.columns]), stream)
+    write(table.select([column.name for column in contract.recorded]), stream)
     return stream.getvalue().splitlines()

@@ -245,6 +245,7 @@ def _content(column: pa.Array) -> tuple[bytes, bytes]:
 def normalise(records: pa.Table, contract: Contract, source: str) -> pa.Table:
     """Return the contract's columns with the few types that the store has.
 
+    An assigned column that the records lack is missing in all of them.
     Whole numbers, numbers, text, and moments in UTC without time zone. Lists and structures become
     JSON text. Values never change: a number that its type would not hold exactly becomes text.
 
@@ -257,7 +258,7 @@ def normalise(records: pa.Table, contract: Contract, source: str) -> pa.Table:
         # a source may move on without records, and then knows no columns
         records = pa.table({column.name: pa.nulls(0) for column in contract.columns})
         names = records.column_names
-    missing = [column.name for column in contract.columns if column.name not in names]
+    missing = [column.name for column in contract.recorded if column.name not in names]
     if missing:
         raise ProjectError(
             f"{source} lacks the column(s) {', '.join(missing)} that schema.yaml declares. "
@@ -268,6 +269,8 @@ def normalise(records: pa.Table, contract: Contract, source: str) -> pa.Table:
         raise ProjectError(f"{source} has more than one column named {', '.join(repeated)}.")
     plain = {}
     for column in contract.columns:
+        if column.name not in names:
+            records = records.append_column(column.name, pa.nulls(records.num_rows))
         values = records[column.name]
         try:
             plain[column.name] = _plain(values, column)

@@ -27,6 +27,7 @@ from data_prep.feature_engineering import FeatureNames, feature_names
 from utils.config import Project, ProjectError, Recipe
 from utils.files import sha256, write_json
 from utils.logging import run
+from utils.outcome import Decision
 
 MODELS = Path("models")
 POINTER = "live.json"
@@ -47,13 +48,20 @@ class DataVersion(msgspec.Struct, frozen=True):
     rows: int
 
 
+class Environment(msgspec.Struct, frozen=True):
+    """What a model was made with, besides its libraries."""
+
+    python: str = ""
+    platform: str = ""
+
+
 class Metadata(msgspec.Struct, frozen=True):
     """What a model is, what it was made from, and how to check its files."""
 
     version: str
     project: Project
     recipe: Recipe
-    decision: dict[str, float]
+    decision: Decision
     estimator: str
     metrics: dict[str, float | None]
     parity: float
@@ -62,6 +70,9 @@ class Metadata(msgspec.Struct, frozen=True):
     git_commit: str
     libraries: dict[str, str]
     files: dict[str, str]
+    # Neither decides about the version: the same model comes from other settings and machines.
+    settings_sha256: str = ""
+    environment: Environment = Environment()
 
 
 class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +91,7 @@ class Scorer(NamedTuple):
     def score(
         self, numeric: npt.NDArray[np.float64], categorical: npt.NDArray[np.object_]
     ) -> npt.NDArray[np.float64]:
-        """Return the scores, shape (n,), of inputs in the order of ``names``."""
+        """Return the scores, shape (n,) or (n, k), of inputs in the order of ``names``."""
         feeds: dict[str, npt.NDArray[np.float64] | npt.NDArray[np.object_]] = {}
         if self.names.numeric:
             feeds["numeric"] = numeric

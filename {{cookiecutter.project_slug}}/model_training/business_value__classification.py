@@ -4,21 +4,22 @@ Usage: ``python -m model_training.business_value``.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
+from matplotlib.figure import Figure
 
-from data_prep.storage import read_table
+from data_prep.storage import read_parquet, read_table
 from data_viz.plot_utils import save_figures
-from data_viz.value_plots import Labels, value_figure
+from data_viz.value_plots import Labels, value_figure, ways_figure
+from model_training.data_preprocessing import row_weights, target
+from model_training.results import Estimate, scores_of
 from model_training.worth import (
     CHANGES,
     MANY,
-    Interval,
     Table,
     ValueReport,
     amount,
@@ -26,130 +27,94 @@ from model_training.worth import (
     measured,
     surely_more,
 )
-from utils.config import Evaluation, load_contract, load_params
+from utils.config import Column, Evaluation, convert, load_contract, load_params
 from utils.files import read_json, write_json
 from utils.logging import run
-from utils.metrics import Value, load_value
-from utils.paths import EVALUATION, PREDICTIONS, SELECTION, VALUE
+from utils.metrics import Value, ValueCurve, load_value, worth_of
+from utils.outcome import TWO, decide, decision_threshold
+from utils.paths import EVALUATION, PREDICTIONS, TEST, VALUE
 
 FIGURES = Path("reports/figures/value")
 METRIC = "value_per_decision"
-THRESHOLDS = np.linspace(0, 1, 201)
+BASELINE = "the naive baseline"
+# Of more classes, the most frequent are listed.
+SHOWN_CLASSES = 12
 
 Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
 
 log = logging.getLogger(__name__)
 
 
-class Worth(NamedTuple):
-    """What each kind of decision is worth, by whether it acts and by the outcome."""
+class Cases(NamedTuple):
+    """Rows to decide: class (n,), probability of each class (n, k) and weight (n,)."""
 
-    act_1: float
-    act_0: float
-    leave_1: float
-    leave_0: float
+    outcome: Array
+    scores: Array
+    weights: Array
 
-
-def worth(value: Value) -> Worth:
-    """Return the amounts of the settings."""
-    return Worth(
-        act_1=value.true_positive,
-        act_0=value.false_positive,
-        leave_1=value.false_negative,
-        leave_0=value.true_negative,
-    )
+    def mean(self, gained: Array) -> float:
+        """Return the mean over the rows, by their weights."""
+        return float(np.average(gained, weights=self.weights))
 
 
-def probabilities(predictions: pa.Table) -> Array:
-    """Return the predicted probability of the outcome 1, shape (n,)."""
-    predicted: Array = predictions["score"].to_numpy()
-    return predicted
+def constant(cases: Cases, code: int, value: Value) -> Array:
+    """Return what deciding for one class in every row brings, shape (n,)."""
+    return worth_of(cases.outcome, np.full(cases.outcome.size, code), value)
 
 
-def gained(outcome: Array, acted: npt.NDArray[np.bool_], amounts: Worth) -> Array:
-    """Return what each decision brought, shape (n,)."""
-    positive = outcome == 1
-    return np.where(
-        acted,
-        np.where(positive, amounts.act_1, amounts.act_0),
-        np.where(positive, amounts.leave_1, amounts.leave_0),
-    )
-
-
-def break_even(amounts: Worth) -> float:
-    """Return the probability from which acting is worth at least as much as not acting.
-
-    1 if it never is. Source: Elkan (2001), The Foundations of Cost-Sensitive Learning, equation 2.
-    """
-    if_0 = amounts.leave_0 - amounts.act_0
-    total = if_0 + amounts.act_1 - amounts.leave_1
-    return float(np.clip(if_0 / total, 0.0, 1.0)) if total > 0 else 1.0
-
-
-def value_curve(outcome: Array, probability: Array, amounts: Worth) -> Array:
-    """Return the mean worth of a decision at each of ``THRESHOLDS``."""
-    return np.array([gained(outcome, probability >= level, amounts).mean() for level in THRESHOLDS])
-
-
-def promised(probability: Array, acted: npt.NDArray[np.bool_], amounts: Worth) -> float:
+def promised(cases: Cases, value: Value) -> float:
     """Return the mean worth of a decision if the probabilities are right."""
-    act = probability * amounts.act_1 + (1 - probability) * amounts.act_0
-    leave = probability * amounts.leave_1 + (1 - probability) * amounts.leave_0
-    return float(np.where(acted, act, leave).mean())
+    return cases.mean((cases.scores @ value.worth).max(axis=1))
 
 
-def mean_difference(differences: Array, settings: Evaluation, seed: int) -> Interval:
+def mean_difference(
+    differences: Array, weights: Array, settings: Evaluation, seed: int
+) -> Estimate:
     """Return the mean of what one way is worth more than another, with a bootstrap interval.
 
     Args:
         differences: per row, shape (n,).
+        weights: of the rows, shape (n,).
         settings: number of resamples and confidence.
         seed: makes the interval repeatable.
     """
     generator = np.random.default_rng(seed)
     count = differences.size
-    means = [
-        float(differences[generator.integers(0, count, count)].mean())
-        for _ in range(settings.bootstrap_samples)
-    ]
+    means = []
+    for _ in range(settings.bootstrap_samples):
+        rows = generator.integers(0, count, count)
+        means.append(float(np.average(differences[rows], weights=weights[rows])))
     tail = (1 - settings.confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(float(differences.mean()) + 0.0, float(low) + 0.0, float(high) + 0.0)
+    mean = float(np.average(differences, weights=weights))
+    return Estimate(mean + 0.0, float(low) + 0.0, float(high) + 0.0)
 
 
-def sensitivity(
-    outcome: Array,
-    probability: Array,
-    amounts: Worth,
-    *,
-    threshold: float,
-    currency: str,
-    name: str,
-) -> tuple[Table, float]:
+def sensitivity(cases: Cases, value: Value, column: Column) -> tuple[Table, float]:
     """Return what happens when one amount is 20 % off, and the most that keeping on loses.
 
-    ``name`` is what is predicted. Amounts of 0 are left out, as a fifth of nothing is nothing.
+    Amounts of 0 are left out, as a fifth of nothing is nothing.
     """
-    words = {
-        "act_1": f"acting where {name} = 1",
-        "act_0": f"acting where {name} = 0",
-        "leave_1": f"not acting where {name} = 1",
-        "leave_0": f"not acting where {name} = 0",
-    }
+    classes, currency = column.allowed, value.currency
+    current = decide(cases.scores, value.worth)
     rows, most = [], 0.0
-    for field, current in amounts._asdict().items():
-        for factor in CHANGES if current else ():
-            changed = amounts._replace(**{field: current * factor})
-            level = break_even(changed)
-            kept = gained(outcome, probability >= threshold, changed).mean()
-            moved = gained(outcome, probability >= level, changed).mean()
-            most = max(most, float(moved - kept))
+    for (actual, decided), known in np.ndenumerate(value.worth):
+        for factor in CHANGES if known else ():
+            changed = Value(currency, value.worth.copy())
+            changed.worth[actual, decided] = known * factor
+            kept, moved = (
+                cases.mean(worth_of(cases.outcome, choice, changed))
+                for choice in (current, decide(cases.scores, changed.worth))
+            )
+            most = max(most, moved - kept)
             rows.append(
                 [
-                    f"{words[field]}: {current * factor:,.4g} instead of {current:,.4g} {currency}",
-                    f"{level:.1%}",
-                    amount(float(kept), currency),
-                    amount(float(moved), currency),
+                    f"deciding for {classes[decided]} where {column.name} = {classes[actual]}: "
+                    f"{known * factor:,.4g} instead of {known:,.4g} {currency}",
+                    f"{decision_threshold(changed.worth):.1%}",
+                    amount(kept, currency),
+                    amount(moved, currency),
                 ]
             )
     header = [
@@ -161,37 +126,86 @@ def sensitivity(
     return Table(header, rows), most
 
 
-def _against(other: str, difference: Interval, currency: str, confidence: float) -> str:
+def frequent_classes(cases: Cases) -> Codes:
+    """Return the most frequent classes, at most ``SHOWN_CLASSES``."""
+    counts = np.bincount(cases.outcome.astype(np.int64), cases.weights, cases.scores.shape[1])
+    order: Codes = np.argsort(-counts, kind="stable")[:SHOWN_CLASSES]
+    return order
+
+
+def by_class(cases: Cases, best: int, value: Value, column: Column) -> Table:
+    """Return what decisions are worth where each class is the actual one.
+
+    Args:
+        cases: the rows.
+        best: position of the class that is best to decide for in every row.
+        value: what decisions are worth.
+        column: the target.
+    """
+    gained = worth_of(cases.outcome, decide(cases.scores, value.worth), value)
+    total, rows = cases.weights.sum(), []
+    for code in frequent_classes(cases):
+        chosen = (cases.outcome == code) & (cases.weights > 0)
+        if not chosen.any():
+            continue
+        share = cases.weights[chosen].sum() / total
+        mean = float(np.average(gained[chosen], weights=cases.weights[chosen]))
+        alike, highest = float(value.worth[code, best]), float(value.worth[code].max())
+        rows.append(
+            [
+                str(column.allowed[code]),
+                f"{share:.1%}",
+                *(amount(number, value.currency) for number in (mean, alike, highest)),
+            ]
+        )
+    header = [
+        f"Actual {column.name}",
+        "Share of the rows",
+        f"Worth per {MANY:,} with the model",
+        f"Deciding for {column.allowed[best]} always",
+        "Best possible",
+    ]
+    return Table(header, rows)
+
+
+def _against(other: str, difference: Estimate, currency: str, confidence: float) -> str:
     told = f"Against {other} that is {between(difference, currency, confidence)} per {MANY:,}"
     if surely_more(difference):
         return f"{told} more."
     return f"{told}, an interval that includes 0: no certain gain."
 
 
-def findings(
-    numbers: dict[str, float],
-    estimates: dict[str, Interval],
+def general_findings(
+    numbers: Mapping[str, float],
+    estimates: Mapping[str, Estimate],
     currency: str,
     confidence: float,
 ) -> Iterable[str]:
-    """Say what the numbers mean, a sentence or two each."""
+    """Say what the model is worth, alone and against other ways, a sentence or two each."""
     yield (
         f"Deciding with the model brought {between(estimates['model'], currency, confidence)} "
-        f"per {MANY:,} decisions on the held-out rows; it acts in {numbers['acted_share']:.1%} of "
-        "them."
+        f"per {MANY:,} decisions on the held-out rows."
     )
-    for name in ("the naive baseline", "acting for everybody", "acting for nobody"):
-        yield _against(name, estimates[name], currency, confidence)
-    yield (
-        f"Acting breaks even at a probability of {numbers['break_even']:.1%}: below it, acting "
-        f"costs more than it brings. The threshold in use is {numbers['threshold']:.1%}. Looking "
-        f"back, {numbers['best_threshold']:.1%} would have brought the most, "
-        f"{amount(numbers['best'] - numbers['model'], currency)} more per {MANY:,}; that number "
-        "flatters, as it was chosen and measured on the same rows."
-    )
+    for name, estimate in estimates.items():
+        if name != "model":
+            yield _against(name, estimate, currency, confidence)
     yield (
         f"The probabilities promised {amount(numbers['promised'], currency)} per {MANY:,} "
         f"decisions, and {amount(numbers['model'], currency)} came of it."
+    )
+
+
+def threshold_findings(
+    numbers: Mapping[str, float], label: str | int, currency: str
+) -> Iterable[str]:
+    """Say where deciding for the second of two classes pays, and what depends on the amounts."""
+    yield (
+        f"Deciding for {label} breaks even at a probability of {numbers['break_even']:.1%}, the "
+        f"threshold in use: below it, that costs more than it brings. The model decides so in "
+        f"{numbers['decided_share']:.1%} of the rows. Looking back, "
+        f"{numbers['best_threshold']:.1%} would have brought the most, "
+        f"{amount(numbers['best'] - numbers['model'], currency)} more per {MANY:,}; that number "
+        "flatters, as it was chosen and measured on the same rows."
     )
     yield (
         "If one amount were a fifth higher or lower and the threshold stayed, at most "
@@ -200,76 +214,115 @@ def findings(
     )
 
 
-def main() -> None:
-    """Measure what deciding with the model is worth on the held-out rows."""
-    params, contract = load_params(), load_contract()
-    evaluation = read_json(EVALUATION)
-    value = load_value(params.value)
-    amounts, currency = worth(value), value.currency
-    predictions = read_table(PREDICTIONS)
-    outcome = predictions[contract.target.name].to_numpy().astype(np.float64)
-    probability = probabilities(predictions)
-    threshold = read_json(SELECTION)["decision"]["threshold"]
-    acted = probability >= threshold
-    everybody = np.ones(outcome.size, dtype=np.bool_)
-    decided, always, never = (
-        gained(outcome, choice, amounts) for choice in (acted, everybody, ~everybody)
-    )
-    curve = value_curve(outcome, probability, amounts)
-    settings, seed = params.evaluation, params.split.seed
-    table, most = sensitivity(
-        outcome,
-        probability,
-        amounts,
-        threshold=threshold,
-        currency=currency,
-        name=contract.target.name,
-    )
-    numbers = {
-        "model": float(decided.mean()),
-        "everybody": float(always.mean()),
-        "nobody": float(never.mean()),
-        "acted_share": float(acted.mean()),
-        "threshold": threshold,
-        "break_even": break_even(amounts),
-        "best": float(curve.max()),
-        "best_threshold": float(THRESHOLDS[curve.argmax()]),
-        "promised": promised(probability, acted, amounts),
-        "lost_if_off": most,
-    }
-    estimates = {
-        "model": measured(evaluation, METRIC, "model"),
-        "the naive baseline": measured(evaluation, METRIC, "improvement"),
-        "acting for everybody": mean_difference(decided - always, settings, seed),
-        "acting for nobody": mean_difference(decided - never, settings, seed),
-    }
-    report = ValueReport(
-        currency=currency,
-        findings=list(findings(numbers, estimates, currency, settings.confidence)),
-        table=table,
-        numbers=numbers,
-        curve={"threshold": THRESHOLDS.tolist(), "value": curve.tolist()},
-    )
-    write_json(VALUE, report)
-    marks = {f"threshold in use, {threshold:.1%}": threshold}
-    if abs(numbers["break_even"] - threshold) > THRESHOLDS[1]:
-        marks[f"break-even, {numbers['break_even']:.1%}"] = numbers["break_even"]
-    figure = value_figure(
-        THRESHOLDS,
-        MANY * curve,
+def curve_figure(curve: ValueCurve, currency: str, column: Column) -> Figure:
+    """Show the worth over the probability from which it is decided for the second class."""
+    first, second = column.allowed
+    return value_figure(
+        np.array(curve.thresholds),
+        MANY * np.array(curve.value_per_decision),
         levels={
-            "acting for everybody": MANY * numbers["everybody"],
-            "acting for nobody": MANY * numbers["nobody"],
+            f"deciding for {second} always": MANY * curve.always,
+            f"deciding for {first} always": MANY * curve.never,
         },
-        marks=marks,
+        marks={f"break-even, {curve.break_even:.1%}": curve.break_even},
         labels=Labels(
             f"Worth of {MANY:,} decisions over the threshold",
-            f"probability of {contract.target.name} = 1 from which to act",
+            f"probability of {column.name} = {second} from which to decide for it",
             f"{currency} per {MANY:,} decisions",
             shares=True,
         ),
     )
-    save_figures({"value_curve": figure}, FIGURES)
+
+
+class Stated(NamedTuple):
+    """What is particular to two or to more classes."""
+
+    numbers: dict[str, float]
+    findings: list[str]
+    table: Table
+    figures: dict[str, Figure]
+
+
+def of_two(cases: Cases, value: Value, column: Column, evaluation: dict[str, Any]) -> Stated:
+    """State where deciding for the second class pays and how much depends on the amounts."""
+    curve = convert(evaluation["decision"]["value_curve"], ValueCurve, str(EVALUATION))
+    table, most = sensitivity(cases, value, column)
+    decided = decide(cases.scores, value.worth)
+    best = int(np.argmax(curve.value_per_decision))
+    numbers = {
+        "model": cases.mean(worth_of(cases.outcome, decided, value)),
+        "decided_share": cases.mean(decided.astype(np.float64)),
+        "break_even": curve.break_even,
+        "best": curve.value_per_decision[best],
+        "best_threshold": curve.thresholds[best],
+        "lost_if_off": most,
+    }
+    said = list(threshold_findings(numbers, column.allowed[1], value.currency))
+    return Stated(
+        numbers, said, table, {"value_curve": curve_figure(curve, value.currency, column)}
+    )
+
+
+def of_more(cases: Cases, value: Value, column: Column, evaluation: dict[str, Any]) -> Stated:
+    """State what deciding alike brings, and what the model brings for each actual class."""
+    alike = [cases.mean(constant(cases, code, value)) for code in range(len(column.allowed))]
+    best = int(np.argmax(alike))
+    baseline = measured(evaluation, METRIC, "baseline").value
+    model = cases.mean(worth_of(cases.outcome, decide(cases.scores, value.worth), value))
+    ways = {"model": model} | ({} if baseline is None else {"naive baseline": baseline})
+    listed = dict.fromkeys([best, *frequent_classes(cases).tolist()])
+    ways |= {f"always {column.allowed[code]}": alike[code] for code in listed}
+    shown = min(len(column.allowed), SHOWN_CLASSES)
+    few = f" (the {shown} most frequent)" if shown < len(column.allowed) else ""
+    figure = ways_figure(
+        {name: MANY * mean for name, mean in ways.items()},
+        f"Worth of {MANY:,} decisions",
+        f"{value.currency} per {MANY:,} decisions",
+    )
+    return Stated(
+        {"model": model, "best_alike": alike[best]},
+        [f"By actual {column.name}{few}, the decisions are worth:"],
+        by_class(cases, best, value, column),
+        {"ways_to_decide": figure},
+    )
+
+
+def main() -> None:
+    """Measure what deciding with the model is worth on the held-out rows."""
+    params, contract = load_params(), load_contract()
+    column, settings = contract.target, params.evaluation
+    evaluation, test = read_json(EVALUATION), read_parquet(TEST)
+    value = load_value(params.value, column)
+    predicted = scores_of(read_table(PREDICTIONS))
+    cases = Cases(target(test, contract), predicted, row_weights(test, contract))
+    two = len(column.allowed) == TWO
+    stated = (of_two if two else of_more)(cases, value, column, evaluation)
+    decided = worth_of(cases.outcome, decide(cases.scores, value.worth), value)
+    ways = {
+        f"deciding for {label} always": constant(cases, code, value)
+        for code, label in enumerate(column.allowed)
+    }
+    if not two:
+        name = max(ways, key=lambda way: cases.mean(ways[way]))
+        ways = {f"{name}, the best that is the same for all": ways[name]}
+    estimates = {
+        "model": measured(evaluation, METRIC, "model"),
+        BASELINE: measured(evaluation, METRIC, "improvement"),
+        **{
+            name: mean_difference(decided - gained, cases.weights, settings, params.split.seed)
+            for name, gained in ways.items()
+        },
+    }
+    numbers = {**stated.numbers, "promised": promised(cases, value)}
+    said = general_findings(numbers, estimates, value.currency, settings.confidence)
+    report = ValueReport(
+        currency=value.currency,
+        findings=[*said, *stated.findings],
+        table=stated.table,
+        numbers=numbers,
+    )
+    write_json(VALUE, report)
+    save_figures(stated.figures, FIGURES)
     log.info("valued", extra={"value_per_decision": numbers["model"]})
 
 

@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.storage import read_table
+from data_prep.storage import read_parquet, read_table
 from data_viz.plot_utils import column_label, save_figures
 from data_viz.value_plots import Labels, value_figure
+from model_training.data_preprocessing import row_weights
+from model_training.results import Estimate, scores_of
 from model_training.worth import (
     CHANGES,
     MANY,
-    Interval,
     Table,
     ValueReport,
     amount,
@@ -29,7 +30,7 @@ from utils.config import load_contract, load_params
 from utils.files import read_json, write_json
 from utils.logging import run
 from utils.metrics import Value, load_value
-from utils.paths import EVALUATION, PREDICTIONS, VALUE
+from utils.paths import EVALUATION, PREDICTIONS, TEST, VALUE
 
 FIGURES = Path("reports/figures/value")
 METRIC = "value_per_prediction"
@@ -59,7 +60,7 @@ def costs(errors: Array, amounts: Worth) -> Array:
     return np.where(errors > 0, errors * amounts.too_high, -errors * amounts.too_low)
 
 
-def cheapest_shift(errors: Array, amounts: Worth) -> float:
+def cheapest_shift(errors: Array, weights: Array, amounts: Worth) -> float:
     """Return what, added to every prediction, makes the errors cost least in all.
 
     It brings the share of predictions that are too high to ``too_low / (too_low + too_high)``.
@@ -67,35 +68,41 @@ def cheapest_shift(errors: Array, amounts: Worth) -> float:
     """
     total = amounts.too_low + amounts.too_high
     level = amounts.too_low / total if total > 0 else 0.5
-    return float(np.quantile(-errors, level, method="inverted_cdf"))
+    return float(np.quantile(-errors, level, weights=weights, method="inverted_cdf"))
 
 
-def negated(estimate: Interval) -> Interval:
+def negated(estimate: Estimate) -> Estimate:
     """Return a loss as what it costs, or the other way round."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return estimate
-    return Interval(-estimate.value, -estimate.high, -estimate.low)
+    return Estimate(-estimate.value, -estimate.high, -estimate.low)
 
 
-def cost_curve(errors: Array, shifts: Array, amounts: Worth) -> Array:
+def mean_cost(errors: Array, weights: Array, amounts: Worth) -> float:
+    """Return the mean cost of an error."""
+    return float(np.average(costs(errors, amounts), weights=weights))
+
+
+def cost_curve(errors: Array, weights: Array, shifts: Array, amounts: Worth) -> Array:
     """Return the mean cost of an error after each shift of the predictions."""
-    return np.array([costs(errors + shift, amounts).mean() for shift in shifts])
+    return np.array([mean_cost(errors + shift, weights, amounts) for shift in shifts])
 
 
-def sensitivity(errors: Array, amounts: Worth, currency: str, unit: str) -> tuple[Table, float]:
+def sensitivity(
+    errors: Array, weights: Array, amounts: Worth, currency: str, unit: str
+) -> tuple[Table, float]:
     """Return what happens when one amount is 20 % off, and the most that keeping on loses.
 
     Amounts of 0 are left out, as a fifth of nothing is nothing.
     """
-    current_shift = cheapest_shift(errors, amounts)
+    current_shift = cheapest_shift(errors, weights, amounts)
     rows, most = [], 0.0
     for field, current in amounts._asdict().items():
         for factor in CHANGES if current else ():
             changed = amounts._replace(**{field: current * factor})
-            shift = cheapest_shift(errors, changed)
-            kept = float(costs(errors, changed).mean())
-            before, after = (
-                float(costs(errors + by, changed).mean()) for by in (current_shift, shift)
+            shift = cheapest_shift(errors, weights, changed)
+            kept, before, after = (
+                mean_cost(errors + by, weights, changed) for by in (0.0, current_shift, shift)
             )
             most = max(most, before - after)
             rows.append(
@@ -118,8 +125,8 @@ def sensitivity(errors: Array, amounts: Worth, currency: str, unit: str) -> tupl
 
 def findings(
     numbers: dict[str, float],
-    cost: Interval,
-    saved: Interval,
+    cost: Estimate,
+    saved: Estimate,
     currency: str,
     *,
     confidence: float,
@@ -159,19 +166,20 @@ def main() -> None:
     amounts, currency, unit = worth(value), value.currency, contract.target.unit
     predictions = read_table(PREDICTIONS)
     outcome = predictions[contract.target.name].to_numpy().astype(np.float64)
-    errors = predictions["score"].to_numpy() - outcome
-    cost, shift = costs(errors, amounts), cheapest_shift(errors, amounts)
-    low, high = np.quantile(-errors, SPAN)
+    weights = row_weights(read_parquet(TEST), contract)
+    errors = scores_of(predictions) - outcome
+    cost, shift = weights * costs(errors, amounts), cheapest_shift(errors, weights, amounts)
+    low, high = np.quantile(-errors, SPAN, weights=weights, method="inverted_cdf")
     shifts = np.linspace(min(low, 0.0), max(high, 0.0), POINTS)
-    curve = cost_curve(errors, shifts, amounts)
-    table, most = sensitivity(errors, amounts, currency, unit)
+    curve = cost_curve(errors, weights, shifts, amounts)
+    table, most = sensitivity(errors, weights, amounts, currency, unit)
     total = float(cost.sum())
     numbers = {
-        "model": float(cost.mean()),
-        "high_share": float((errors > 0).mean()),
+        "model": total / float(weights.sum()),
+        "high_share": float(np.average(errors > 0, weights=weights)),
         "high_share_of_cost": float(cost[errors > 0].sum()) / total if total > 0 else 0.0,
         "shift": shift,
-        "shifted": float(costs(errors + shift, amounts).mean()),
+        "shifted": mean_cost(errors + shift, weights, amounts),
         "lost_if_off": most,
     }
     baseline = measured(evaluation, METRIC, "baseline").value
@@ -189,7 +197,6 @@ def main() -> None:
         ),
         table=table,
         numbers=numbers,
-        curve={"shift": shifts.tolist(), "cost": curve.tolist()},
     )
     write_json(VALUE, report)
     figure = value_figure(

@@ -17,8 +17,16 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from data_prep.feature_engineering import MISSING_CATEGORY, FeatureNames
 from data_prep.storage import Frame, read_parquet, write_parquet
-from utils.config import Contract, ProjectError, Split, load_contract, load_params
+from utils.config import (
+    SAMPLING_WEIGHT,
+    Contract,
+    ProjectError,
+    Split,
+    load_contract,
+    load_params,
+)
 from utils.logging import run
+from utils.outcome import encode
 from utils.paths import FEATURES, RECENT, SAMPLE, TEST, TRAIN
 
 log = logging.getLogger(__name__)
@@ -65,9 +73,31 @@ def model_inputs(frame: Frame, names: FeatureNames) -> pd.DataFrame:
 
 
 def target(frame: Frame, contract: Contract) -> npt.NDArray[np.float64]:
-    """Return the target, shape (n,)."""
-    values: npt.NDArray[np.float64] = frame.to_arrow()[contract.target.name].to_numpy()
-    return values.astype(np.float64)
+    """Return the target as the numbers that models learn, shape (n,)."""
+    return encode(frame.to_arrow()[contract.target.name].to_pylist(), contract.target)
+
+
+def row_weights(frame: Frame, contract: Contract) -> npt.NDArray[np.float64]:
+    """Return how many rows each row stands for, shape (n,): 1 unless the table says otherwise.
+
+    It is the weight of the sampling times the column of the contract with the role weight.
+
+    Raises:
+        ProjectError: a weight is negative, missing or infinite, or all are 0.
+    """
+    weights = np.ones(frame.shape[0])
+    table = frame.to_arrow()
+    named = [column.name for column in contract.with_role("weight")]
+    for name in (SAMPLING_WEIGHT, *named):
+        if name in table.column_names:
+            weights *= table[name].to_numpy().astype(np.float64)
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise ProjectError(
+            f"The weights of the rows ({' times '.join([SAMPLING_WEIGHT, *named])}) must be finite "
+            "and not negative, and one at least above 0. Set a minimum in schema.yaml, so that "
+            "validation sets other rows apart."
+        )
+    return weights
 
 
 def encoder(

@@ -101,11 +101,28 @@ def adjusted(p_values: Array) -> Array:
     return restored
 
 
-def _p_value(inside: Array, outside: Array) -> float:
-    if np.ptp(inside) == 0 and np.ptp(outside) == 0:
-        return 0.0 if inside[0] > outside[0] else 1.0
-    tested = stats.ttest_ind(inside, outside, equal_var=False, alternative="greater")
-    return float(tested.pvalue)
+def _mean(values: Array, weights: Array) -> tuple[float, float, float]:
+    """Return the weighted mean, its variance, and how many rows of equal weight would have it.
+
+    Source: Kish (1965), Survey Sampling, section 11.7, for that number.
+    """
+    mean = float(np.average(values, weights=weights))
+    total = weights.sum()
+    rows = float(total**2 / np.sum(weights**2))
+    spread = float(np.sum((weights * (values - mean)) ** 2) / total**2)
+    return mean, spread * rows / (rows - 1) if rows > 1 else np.inf, rows
+
+
+def _p_value(losses: Losses, chosen: Rows) -> float:
+    sides = [losses.rows[chosen], losses.rows[~chosen]]
+    if all(np.ptp(side) == 0 for side in sides):
+        return 0.0 if sides[0][0] > sides[1][0] else 1.0
+    inside, outside = (_mean(losses.rows[rows], losses.weights[rows]) for rows in (chosen, ~chosen))
+    total = inside[1] + outside[1]
+    if not np.isfinite(total):
+        return 1.0
+    freedom = total**2 / sum(part[1] ** 2 / (part[2] - 1) for part in (inside, outside))
+    return float(stats.t.sf((inside[0] - outside[0]) / np.sqrt(total), freedom))
 
 
 def weak_segments(
@@ -119,31 +136,30 @@ def weak_segments(
     """Find the segments whose rows lose more than all others.
 
     Every segment of at least ``minimum_rows`` rows is compared with the rest by the one-sided test
-    of Welch (1947), adjusted for their number. Losses have a long tail to the right, which makes
-    this test careful: where it errs, it is silent.
+    of Welch (1947) on weighted means, adjusted for their number. Losses have a long tail to the
+    right, which makes this test careful: where it errs, it is silent.
 
     Args:
         columns: what can make segments, each shape (n,), by name.
         pairs: those of them that also make segments two by two.
-        losses: what each row loses.
-        minimum_rows: of a segment, and of the rows outside it.
+        losses: what each row loses, and its weight.
+        minimum_rows: of a segment, and of the rows outside it; rows of weight 0 don't count.
         significance: chance of naming any segment when all rows are alike.
 
     Returns:
         Segments by the loss of their rows beyond what is usual elsewhere, the largest first;
         without those that have most of their rows in common with one before.
     """
-    total = float(losses.rows.sum())
+    counted = losses.weights > 0
+    weight, total = losses.weights.sum(), float(np.sum(losses.rows * losses.weights))
     enough = {
         key: rows
         for key, rows in _segments(columns, pairs).items()
-        if minimum_rows <= rows.sum() <= rows.size - minimum_rows
+        if minimum_rows <= (rows & counted).sum() <= counted.sum() - minimum_rows
     }
     if not enough or total == 0:
         return Tested(len(enough), [])
-    p_values = adjusted(
-        np.array([_p_value(losses.rows[rows], losses.rows[~rows]) for rows in enough.values()])
-    )
+    p_values = adjusted(np.array([_p_value(losses, rows) for rows in enough.values()]))
     worse = [
         (rows, key, float(p_value))
         for (key, rows), p_value in zip(enough.items(), p_values, strict=True)
@@ -160,8 +176,8 @@ def weak_segments(
             WeakSegment(
                 conditions=dict(key),
                 rows=int(rows.sum()),
-                share_of_rows=float(rows.mean()),
-                share_of_loss=float(losses.rows[rows].sum()) / total,
+                share_of_rows=float(losses.weights[rows].sum() / weight),
+                share_of_loss=float(np.sum((losses.rows * losses.weights)[rows])) / total,
                 loss=losses.mean(rows),
                 loss_elsewhere=losses.mean(~rows),
                 p_value=p_value,

@@ -18,7 +18,7 @@ from data_viz.explanation_plots import curve_figure, importance_figure
 from data_viz.plot_utils import save_figures
 from data_viz.summaries import Array
 from model_training.candidates import scores
-from model_training.data_preprocessing import model_inputs, target
+from model_training.data_preprocessing import model_inputs, row_weights, target
 from model_training.error_analysis import PAIRED, Tested, weak_segments
 from model_training.judged import Judged, Losses
 from model_training.partial_dependence import (
@@ -31,7 +31,7 @@ from model_training.partial_dependence import (
 )
 from model_training.permutation_importance import Importance, permutation_importance
 from model_training.results import Selection, load_model
-from model_training.row_losses import answers, row_losses
+from model_training.row_losses import answers, drawn_answers, row_answers, row_losses
 from utils.config import (
     Contract,
     Params,
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class CurveResult(msgspec.Struct, frozen=True):
-    """The mean answers of the model over the values of one input."""
+    """The mean answers of the model over the values of one input; of many answers some."""
 
     input: str
     unit: str
@@ -64,13 +64,16 @@ class LargeError(msgspec.Struct, frozen=True):
     """A row on which the model loses much."""
 
     key: dict[str, str]
-    outcome: float
-    answers: dict[str, float]
+    outcome: float | str
+    answers: dict[str, float | str]
     loss: float
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """What the selected model uses, how, and where it errs."""
+    """What the selected model uses, how, and where it errs.
+
+    ``answers`` says how many numbers the model answers with, of which some are in the curves.
+    """
 
     rows: int
     rows_shuffled: int
@@ -78,6 +81,7 @@ class Explanation(msgspec.Struct, frozen=True):
     unit: str
     confidence: float
     importance: list[Importance]
+    answers: int
     curves: list[CurveResult]
     loss: str
     segments: Tested
@@ -85,12 +89,15 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 class Explained(msgspec.Struct, frozen=True):
-    """The selected model with the held-out rows, in the order of their identifiers."""
+    """The selected model with the held-out records, in the order of their identifiers.
+
+    ``drawn`` names the answers that curves show.
+    """
 
     model: Pipeline
     recipe: Recipe
     records: Frame
-    outcome: Array
+    drawn: list[str]
 
     def table(self, features: Frame) -> pd.DataFrame:
         """Return the inputs of the model for derived features."""
@@ -100,9 +107,10 @@ class Explained(msgspec.Struct, frozen=True):
         """Return what the model says to records."""
         return scores(self.model, self.table(derive(records, self.recipe)))
 
-    def named_answers(self, table: pd.DataFrame) -> dict[str, Array]:
-        """Return what the model says to a table of its inputs, by name."""
-        return answers(scores(self.model, table), self.recipe.contract)
+    def drawn_answers(self, table: pd.DataFrame) -> dict[str, Array]:
+        """Return what the model says to a table of its inputs, by name, as far as it is drawn."""
+        said = answers(scores(self.model, table), self.recipe.contract.target)
+        return {name: said[name] for name in self.drawn}
 
 
 def used_columns(recipe: Recipe) -> list[str]:
@@ -126,23 +134,24 @@ def importance(explained: Explained, judged: Judged, params: Params) -> list[Imp
         judged.at(rows),
         used_columns(explained.recipe),
         metric=METRICS[params.selection.metric],
-        value=load_value(params.value),
+        value=load_value(params.value, explained.recipe.contract.target),
         settings=params.explanation,
         confidence=params.evaluation.confidence,
         seed=params.split.seed,
     )
 
 
-def curves(explained: Explained, shown: list[Input], params: Params) -> list[Curve]:
+def curves(explained: Explained, weights: Array, shown: list[Input], params: Params) -> list[Curve]:
     """Follow the answers over the values of each input, on at most ``explanation.rows`` rows."""
-    rows = some_rows(explained.outcome.size, params.explanation.rows, params.split.seed)
+    rows = some_rows(weights.size, params.explanation.rows, params.split.seed)
     return [
         curve(
-            explained.named_answers,
+            explained.drawn_answers,
             explained.table,
             explained.records[rows],
             item,
             explained.recipe,
+            weights=weights[rows],
             lines=params.explanation.lines,
         )
         for item in shown
@@ -163,29 +172,31 @@ def segments(explained: Explained, ranked: list[Input], losses: Losses, params: 
 
 
 def largest_errors(
-    explained: Explained, judged: Judged, losses: Losses, count: int
+    explained: Explained, test: Frame, judged: Judged, losses: Losses, count: int
 ) -> tuple[list[LargeError], pd.DataFrame]:
     """Return the rows that lose most, the largest loss first, and the same with their inputs."""
     contract: Contract = explained.recipe.contract
     rows = np.argsort(-losses.rows, kind="stable")[:count]
-    said = answers(judged.predicted, contract)
+    said = row_answers(judged.at(rows), contract.target)
+    outcomes = test[rows].to_arrow()[contract.target.name].to_pylist()
+    lost = losses.shown[rows].tolist()
     # pandas would add its row labels as one more column
     records = explained.records[rows].to_arrow().select(explained.records.columns)
     keys = records.select(contract.identifiers).to_pylist()
     listed = [
         LargeError(
             key={name: str(value) for name, value in key.items()},
-            outcome=float(judged.outcome[row]),
-            answers={name: float(numbers[row]) for name, numbers in said.items()},
-            loss=float(losses.shown[row]),
+            outcome=outcomes[place],
+            answers={name: answered[place] for name, answered in said.items()},
+            loss=lost[place],
         )
-        for key, row in zip(keys, rows, strict=True)
+        for place, key in enumerate(keys)
     ]
     table = records.to_pandas()
-    table[contract.target.name] = judged.outcome[rows]
-    for name, numbers in said.items():
-        table[name] = numbers[rows]
-    table["loss"] = losses.shown[rows]
+    table[contract.target.name] = outcomes
+    for name, answered in said.items():
+        table[name] = answered
+    table["loss"] = lost
     return listed, table
 
 
@@ -194,14 +205,15 @@ def main() -> None:
     params, contract = load_params(), load_contract()
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
     test = read_parquet(TEST).sort(contract.identifiers)
+    outcome, weights = target(test, contract), row_weights(test, contract)
     explained = Explained(
         model=load_model(SELECTED),
         recipe=recipe(params, contract),
         records=read_parquet(RECENT),
-        outcome=target(test, contract),
+        drawn=drawn_answers(outcome, weights, contract.target),
     )
-    judged = Judged(explained.outcome, explained.answer(explained.records))
-    metric, value = METRICS[selection.metric], load_value(params.value)
+    judged = Judged(outcome, explained.answer(explained.records), weights)
+    metric, value = METRICS[selection.metric], load_value(params.value, contract.target)
     losses = row_losses(selection.metric, judged, value)
     ranked = importance(explained, judged, params)
     inputs = most_important(
@@ -211,8 +223,8 @@ def main() -> None:
         explained.recipe,
         max(PAIRED, params.explanation.curves),
     )
-    drawn = curves(explained, inputs[: params.explanation.curves], params)
-    listed, table = largest_errors(explained, judged, losses, params.explanation.listed_rows)
+    drawn = curves(explained, weights, inputs[: params.explanation.curves], params)
+    listed, table = largest_errors(explained, test, judged, losses, params.explanation.listed_rows)
     report = Explanation(
         rows=judged.outcome.size,
         rows_shuffled=min(judged.outcome.size, params.explanation.rows),
@@ -222,6 +234,7 @@ def main() -> None:
         ),
         confidence=params.evaluation.confidence,
         importance=ranked,
+        answers=len(answers(judged.predicted, contract.target)),
         curves=[
             CurveResult(item.input.name, item.input.unit, item.grid.tried, item.answers)
             for item in drawn

@@ -168,6 +168,7 @@ def curve(
     item: Input,
     recipe: Recipe,
     *,
+    weights: Array,
     lines: int,
 ) -> Curve:
     """Set an input to each value of a grid in every record and average the answers.
@@ -181,6 +182,7 @@ def curve(
         records: as a caller sends them.
         item: what is set.
         recipe: contract and derived columns.
+        weights: how many rows each record stands for.
         lines: how many rows get a line of their own, spread evenly over the records.
     """
     chosen = grid(observed(records, item, recipe))
@@ -194,7 +196,10 @@ def curve(
     return Curve(
         item,
         chosen,
-        {name: [float(mean) for mean in table.mean(axis=1)] for name, table in shaped.items()},
+        {
+            name: np.average(table, axis=1, weights=weights).tolist()
+            for name, table in shaped.items()
+        },
         next(iter(shaped.values()))[:, spread] if len(shaped) == 1 else None,
     )
 

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from model_training.judged import Judged, Losses, measured
-from utils.config import Contract
+from model_training.judged import Judged, Losses, measured_singly
+from utils.config import Column
 from utils.metrics import METRICS, Value
 
 Array = npt.NDArray[np.float64]
@@ -14,9 +14,20 @@ COST = "value_per_prediction"
 OTHERWISE = "mean_absolute_error"
 
 
-def answers(predicted: Array, contract: Contract) -> dict[str, Array]:
+def answers(predicted: Array, column: Column) -> dict[str, Array]:
     """Return what the model says, each shape (n,), by its name in words."""
-    return {f"predicted {contract.target.name.replace('_', ' ')}": predicted}
+    return {f"predicted {column.name.replace('_', ' ')}": predicted}
+
+
+def drawn_answers(outcome: Array, weights: Array, column: Column) -> list[str]:
+    """Return the names of the answers that are drawn."""
+    del weights
+    return list(answers(outcome, column))
+
+
+def row_answers(judged: Judged, column: Column) -> dict[str, list[float]]:
+    """Return what the model says to single rows, by name."""
+    return {name: said.tolist() for name, said in answers(judged.predicted, column).items()}
 
 
 def row_losses(name: str, judged: Judged, value: Value) -> Losses:
@@ -26,10 +37,8 @@ def row_losses(name: str, judged: Judged, value: Value) -> Losses:
     """
     errors = judged.predicted - judged.outcome
     if name == COST:
-        metric = METRICS[COST]
-        single = np.arange(errors.size)[:, np.newaxis]
-        costs = [-measured(metric, judged.at(row), value) for row in single]
-        return Losses("Cost of the error", np.array(costs))
+        costs = -measured_singly(METRICS[COST], judged, value)
+        return Losses("Cost of the error", costs, judged.weights)
     if name == SQUARED:
-        return Losses(METRICS[SQUARED].label, errors**2, squared=True)
-    return Losses(METRICS[OTHERWISE].label, np.abs(errors))
+        return Losses(METRICS[SQUARED].label, errors**2, judged.weights, squared=True)
+    return Losses(METRICS[OTHERWISE].label, np.abs(errors), judged.weights)

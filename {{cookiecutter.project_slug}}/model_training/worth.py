@@ -4,20 +4,13 @@ from typing import Any
 
 import msgspec
 
+from model_training.results import Estimate
 from utils.config import ProjectError, convert
 from utils.paths import EVALUATION
 
 # Decisions or predictions that an amount is stated for, so that it is neither tiny nor huge.
 MANY = 1000
 CHANGES = (0.8, 1.2)
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """A number measured on the held-out rows with its bootstrap interval; None if undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -28,13 +21,15 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class ValueReport(msgspec.Struct, frozen=True):
-    """What the model is worth: in sentences, in one table, and in numbers by name."""
+    """What the model is worth: in sentences, in one table, and in numbers by name.
+
+    The last sentence introduces the table.
+    """
 
     currency: str
     findings: list[str]
     table: Table
     numbers: dict[str, float]
-    curve: dict[str, list[float]]
 
 
 def amount(value: float, currency: str) -> str:
@@ -42,7 +37,7 @@ def amount(value: float, currency: str) -> str:
     return f"{round(MANY * value) + 0:,} {currency}".rstrip()
 
 
-def between(estimate: Interval, currency: str, confidence: float) -> str:
+def between(estimate: Estimate, currency: str, confidence: float) -> str:
     """Return an amount for many with its interval, for one given with its own."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "not defined"
@@ -52,12 +47,12 @@ def between(estimate: Interval, currency: str, confidence: float) -> str:
     )
 
 
-def surely_more(estimate: Interval) -> bool:
+def surely_more(estimate: Estimate) -> bool:
     """Whether the whole interval lies above 0."""
     return estimate.low is not None and estimate.low > 0
 
 
-def measured(evaluation: dict[str, Any], metric: str, side: str) -> Interval:
+def measured(evaluation: dict[str, Any], metric: str, side: str) -> Estimate:
     """Return a metric of the evaluation.
 
     Args:
@@ -70,5 +65,5 @@ def measured(evaluation: dict[str, Any], metric: str, side: str) -> Interval:
     """
     for item in evaluation["metrics"]:
         if item["name"] == metric:
-            return convert(item[side], Interval, str(EVALUATION))
+            return convert(item[side], Estimate, str(EVALUATION))
     raise ProjectError(f"{EVALUATION} has no metric {metric}. `make run` measures it.")

@@ -55,11 +55,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("project")
     for name in ("README.md", "params.yaml", "schema.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, copy / name)
-    if (ROOT / "data/source").exists():
-        shutil.copytree(ROOT / "data/source", copy / "data/source")
+    for name in ("data/source", "data/labels"):
+        if (ROOT / name).exists():
+            shutil.copytree(ROOT / name, copy / name)
     params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
     params["evaluation"]["bootstrap_samples"] = 40
     params["explanation"] |= {"rows": 200, "repeats": 2, "resamples": 20}
+    params["selection"]["search"] |= {"trials": 3, "batch": 2}
     (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     before = Path.cwd()
     os.chdir(copy)

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow.csv as pc
 import pytest
+from scipy import stats
 
 from data_prep.feature_engineering import derive, feature_names
 from data_prep.storage import Frame, read_parquet
@@ -30,7 +31,8 @@ from model_training.partial_dependence import (
 )
 from model_training.permutation_importance import Importance, permutation_importance, shuffled
 from model_training.row_losses import row_losses
-from tests.conftest import values
+from tests.conftest import ROOT, values
+from tests.predictions import perfect
 from utils.config import Explanation, Recipe, load_contract, load_params
 from utils.explanation_part import explanation_part
 from utils.files import read_json
@@ -41,19 +43,23 @@ SETTINGS = Explanation(
     rows=ROWS, repeats=3, resamples=60, curves=3, lines=5, segment_rows=20, listed_rows=5
 )
 NAN = float("nan")
+TARGET = load_contract(ROOT / "schema.yaml").target
 
 
-def squared_error(outcome: np.ndarray, predicted: np.ndarray, _value: Value) -> float:
-    return float(np.mean((outcome - predicted) ** 2))
+def squared_error(
+    outcome: np.ndarray, predicted: np.ndarray, weights: np.ndarray, _value: Value
+) -> float:
+    return float(np.average((outcome - predicted) ** 2, weights=weights))
 
 
+WEIGHTS = np.tile([1.0, 3.0], ROWS // 2)
 ERROR = Metric("Squared error", "", False, squared_error)
 
 
 @pytest.fixture
 def value() -> Value:
     """What decisions or errors are worth in this project."""
-    return load_value(load_params(Path(__file__).parent.parent / "params.yaml").value)
+    return load_value(load_params(ROOT / "params.yaml", ROOT / "schema.yaml").value, TARGET)
 
 
 @pytest.fixture
@@ -94,7 +100,7 @@ def importance(
     found = permutation_importance(
         price_of,
         records,
-        Judged(outcome, outcome),
+        Judged(outcome, outcome, np.ones(ROWS)),
         columns,
         metric=ERROR,
         value=value,
@@ -134,7 +140,7 @@ def test_what_is_derived_moves_with_its_source(orders: Frame, recipe: Recipe, va
     def logarithm(records: Frame) -> Array:
         return numbers(derive(records, recipe), "log_price")
 
-    judged = Judged(logarithm(orders), logarithm(orders))
+    judged = Judged(logarithm(orders), logarithm(orders), np.ones(ROWS))
     assert used_columns(recipe) == ["ordered_at", "paid_at", "colour", "price", "pieces"]
     found = permutation_importance(
         logarithm,
@@ -152,7 +158,7 @@ def test_what_is_derived_moves_with_its_source(orders: Frame, recipe: Recipe, va
 
 def test_importance_of_an_undefined_metric_is_undefined(orders: Frame, value: Value) -> None:
     nothing = Metric("nothing", "", True, lambda *_: NAN)
-    judged = Judged(price_of(orders), price_of(orders))
+    judged = Judged(price_of(orders), price_of(orders), np.ones(ROWS))
     (found,) = permutation_importance(
         price_of,
         orders,
@@ -233,13 +239,13 @@ def test_a_curve_is_the_model_itself_where_inputs_do_not_interact(
         return model_inputs(features, names)
 
     items = {item.name: item for item in inputs_of(recipe)}
-    found = curve(answer, prepare, orders, items["price"], recipe, lines=4)
+    found = curve(answer, prepare, orders, items["price"], recipe, weights=WEIGHTS, lines=4)
     steps = np.array(found.grid.tried, dtype=np.float64)
-    pieces = np.mean(observed(orders, items["pieces"], recipe).astype(np.float64))
+    pieces = np.average(observed(orders, items["pieces"], recipe).astype(float), weights=WEIGHTS)
     assert np.allclose(found.answers["answer"], 2 * steps + pieces)
     assert found.lines is not None
     assert found.lines.shape == (steps.size, 4)
-    bars = curve(answer, prepare, orders, items["colour"], recipe, lines=4)
+    bars = curve(answer, prepare, orders, items["colour"], recipe, weights=WEIGHTS, lines=4)
     assert bars.grid.tried == ["dark blue", "red"]
     assert len(set(bars.answers["answer"])) == 1
     figure = curve_figure([found, bars])
@@ -259,7 +265,13 @@ def test_several_answers_get_a_line_each(orders: Frame, recipe: Recipe) -> None:
     items = {item.name: item for item in inputs_of(recipe)}
     drawn = [
         curve(
-            answer, lambda frame: model_inputs(frame, names), orders, items[name], recipe, lines=4
+            answer,
+            lambda frame: model_inputs(frame, names),
+            orders,
+            items[name],
+            recipe,
+            weights=WEIGHTS,
+            lines=4,
         )
         for name in ("price", "colour")
     ]
@@ -302,7 +314,11 @@ def test_a_planted_weakness_is_found_and_little_else() -> None:
     weak = (columns["age"] > 66) & (columns["colour"] == "red")
     losses = generator.exponential(1.0, 3000) * np.where(weak, 2.0, 1.0)
     found = weak_segments(
-        columns, ["age", "colour"], Losses("loss", losses), minimum_rows=50, significance=0.05
+        columns,
+        ["age", "colour"],
+        Losses("loss", losses, np.ones(3000)),
+        minimum_rows=50,
+        significance=0.05,
     )
     worst = found.segments[0]
     assert worst.conditions["colour"] == "red"
@@ -319,7 +335,7 @@ def test_where_nothing_is_wrong_hardly_anything_is_named() -> None:
     for seed in range(20):
         generator = np.random.default_rng(seed)
         columns = {str(number): generator.uniform(0, 1, 600) for number in range(4)}
-        losses = Losses("loss", generator.exponential(1.0, 600) ** 2)
+        losses = Losses("loss", generator.exponential(1.0, 600) ** 2, np.ones(600))
         found = weak_segments(columns, ["0", "1"], losses, minimum_rows=30, significance=0.05)
         assert found.looked_at == 29
         named += bool(found.segments)
@@ -328,11 +344,32 @@ def test_where_nothing_is_wrong_hardly_anything_is_named() -> None:
 
 def test_segments_of_few_rows_are_not_judged() -> None:
     columns = {"colour": np.array(["red"] * 5 + ["blue"] * 95, dtype=object)}
-    losses = Losses("loss", np.array([9.0] * 5 + [1.0] * 95))
+    losses = Losses("loss", np.array([9.0] * 5 + [1.0] * 95), np.ones(100))
     found = weak_segments(columns, [], losses, minimum_rows=20, significance=0.05)
     assert (found.looked_at, found.segments) == (0, [])
     found = weak_segments(columns, [], losses, minimum_rows=5, significance=0.05)
     assert [item.conditions for item in found.segments] == [{"colour": "red"}]
+
+
+def test_a_segment_is_judged_by_weighted_means_and_rows_without_weight_are_not() -> None:
+    generator = np.random.default_rng(5)
+    columns = {"colour": np.array(["red", "blue"] * 200, dtype=object)}
+    red = columns["colour"] == "red"
+    losses = generator.exponential(1.0, 400) + np.where(red, 0.6, 0.0)
+    even = weak_segments(
+        columns, [], Losses("loss", losses, np.ones(400)), minimum_rows=50, significance=0.05
+    )
+    reference = stats.ttest_ind(losses[red], losses[~red], equal_var=False, alternative="greater")
+    assert even.segments[0].p_value == pytest.approx(2 * reference.pvalue)
+    heavy = np.where(losses < 1, 4.0, 1.0)
+    found = weak_segments(
+        columns, [], Losses("loss", losses, heavy), minimum_rows=50, significance=0.05
+    ).segments[0]
+    assert found.loss == pytest.approx(np.average(losses[red], weights=heavy[red]))
+    assert found.share_of_rows == pytest.approx(heavy[red].sum() / heavy.sum())
+    absent = Losses("loss", losses, np.where(red & (np.arange(400) > 50), 0.0, 1.0))
+    none = weak_segments(columns, [], absent, minimum_rows=50, significance=0.05)
+    assert none.looked_at == 0
 
 
 # The stage
@@ -340,17 +377,17 @@ def test_segments_of_few_rows_are_not_judged() -> None:
 
 @pytest.mark.parametrize("name", METRICS)
 def test_row_losses_add_up_to_a_metric(name: str, value: Value) -> None:
-    outcome = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
-    predicted = np.array([0.1, 0.9, 0.3, 0.6, 0.55])
-    judged = Judged(outcome, predicted)
+    outcome, right, *_ = perfect(6)
+    weights = np.array([1.0, 2.0, 1.0, 0.5, 0.0, 1.0])
+    judged = Judged(outcome, 0.7 * right + 0.3 * np.roll(right, 1, axis=0), weights)
     losses = row_losses(name, judged, value)
-    everything = np.ones(5, dtype=np.bool_)
+    everything = np.ones(6, dtype=np.bool_)
     assert losses.rows.min() >= 0
     total = losses.mean(everything)
     labels = {metric.label: metric for metric in METRICS.values()}
     if losses.label in labels and not labels[losses.label].greater_is_better:
         assert total == pytest.approx(measured(labels[losses.label], judged, value))
-    best = row_losses(name, Judged(outcome, outcome), value)
+    best = row_losses(name, judged.answered(right), value)
     assert best.mean(everything) == pytest.approx(0, abs=1e-12)
 
 
@@ -401,6 +438,7 @@ def test_a_model_that_uses_nothing_is_explained_in_words() -> None:
         "unit": "EUR",
         "confidence": 0.95,
         "importance": [{"column": "a", "value": 0.0, "low": -0.1, "high": 0.1}],
+        "answers": 1,
         "curves": [],
         "loss": "Loss",
         "segments": {"looked_at": 3, "segments": []},

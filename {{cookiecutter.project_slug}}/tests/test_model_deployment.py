@@ -22,6 +22,7 @@ from model_deployment.monitoring import (
 from model_deployment.postprocessing import SCORE, output_columns, predictions
 from model_deployment.preprocessing import check_columns, model_inputs, standardise_records
 from model_training.data_preprocessing import model_inputs as training_inputs
+from tests.predictions import perfect
 from utils.config import Monitoring, ProjectError, load_params
 from utils.files import read_json
 
@@ -38,7 +39,7 @@ def test_the_live_version_loads_and_scores(models: Path, records: pl.DataFrame) 
     live = load_artefact(models)
     recipe = live.metadata.recipe
     scores = live.scorer.score(*model_inputs(standardise_records(records, recipe), recipe))
-    assert scores.shape == (records.height,)
+    assert scores.shape[0] == records.height
     assert np.isfinite(scores).all()
     assert live.metadata.version == read_pointer(models).version
 
@@ -111,10 +112,11 @@ def test_records_that_lack_columns_are_refused_by_name(models: Path, records: pl
 
 def test_answers_have_the_described_columns(models: Path) -> None:
     live = load_artefact(models)
-    answer = predictions(np.array([0.1, 0.9]), live.metadata.decision)
+    _, predicted, *_ = perfect(10)
+    answer = predictions(predicted, live.metadata.decision)
     described = output_columns(live.metadata.recipe.contract.target)
     assert list(answer) == [column.name for column in described]
-    assert answer[SCORE].tolist() == [0.1, 0.9]
+    assert answer[SCORE].tolist() == predicted.reshape(10, -1)[:, -1].tolist()
 
 
 def test_stability_index_has_its_known_value() -> None:

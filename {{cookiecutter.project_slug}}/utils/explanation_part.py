@@ -83,11 +83,18 @@ def _curve_sentence(curve: Report) -> str:
 def _curve_lines(report: Report) -> list[str]:
     if not report["curves"]:
         return []
-    answer = escape(next(iter(report["curves"][0]["answers"])))
+    names = list(report["curves"][0]["answers"])
+    shown = f"Mean {escape(names[0])}:"
+    if len(names) > 1:
+        which = f"the {len(names)} most frequent" if len(names) < report["answers"] else "all"
+        shown = (
+            f"The figure shows the probabilities of {which} of {report['answers']} classes; below "
+            f"is the mean {escape(names[0])}, the most frequent one:"
+        )
     return [
         "*How the answers move.* Each input is set to other values in all held-out rows while the "
         "rest stays as it is. That is what the model would answer, not what would happen: a cause "
-        f"is not shown by it. Mean {answer}:",
+        f"is not shown by it. {shown}",
         "",
         *map(_curve_sentence, report["curves"]),
     ]
@@ -137,8 +144,8 @@ def _error_lines(report: Report) -> list[str]:
     rows = [
         [
             *(escape(value) for value in item["key"].values()),
-            number(item["outcome"]),
-            *(number(value) for value in item["answers"].values()),
+            _place(item["outcome"], ""),
+            *(_place(value, "") for value in item["answers"].values()),
             number(item["loss"]),
         ]
         for item in listed[:SHOWN_ERRORS]

@@ -18,20 +18,19 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
-from utils.config import Params, load_contract, load_params
+from utils.config import Params, ProjectError, load_contract, load_params
 from utils.explanation_part import importance_sentence
 from utils.files import read_json, sha256, write_text
 from utils.logging import run
 from utils.markdown import escape, table
-from utils.paths import REPORTS
+from utils.paths import DATA_CARD, MODEL_CARD, REPORTS
 from utils.readme import README, figure_folders, measured_parts, verdict
 
 REPORT = REPORTS / "report.html"
 MODELS = Path("models")
 PAGE = Path(__file__).with_name("report.html")
 STYLE = Path(__file__).with_name("report.css")
-# Cards that are shown where they have been written.
-CARDS = {"Model card": REPORTS / "model_card.md", "Data card": REPORTS / "data_card.md"}
+CARDS = {"Model card": MODEL_CARD, "Data card": DATA_CARD}
 DEEPEST_HEADING = 6
 
 Section = tuple[str, str]
@@ -56,6 +55,24 @@ def _embedded(image: Token) -> None:
         image.attrs["loading"] = "lazy"
     else:
         image.type, image.tag, image.attrs = "text", "", {}
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _linked(children: Sequence[Token]) -> None:
+    """Let links to a card go to its section, and leave of links to other files their text."""
+    sections = {path.name: f"#{_anchor(title)}" for title, path in CARDS.items()}
+    kept = True
+    for token in children:
+        if token.type == "link_open":
+            href = str(token.attrs["href"])
+            href = sections.get(Path(href).name, href)
+            kept = href.startswith(("#", "https://", "http://"))
+            token.attrs["href"] = href
+        if token.type in {"link_open", "link_close"} and not kept:
+            token.type, token.tag, token.attrs = "text", "", {}
 
 
 def _labelled(tokens: Sequence[Token], parser: MarkdownIt) -> None:
@@ -91,7 +108,8 @@ def to_html(markdown: str, *, deeper: int = 0) -> str:
     """Turn Markdown into HTML in which no text can become markup.
 
     Args:
-        markdown: HTML in it is shown as it is written; of images only figures of the reports stay.
+        markdown: HTML in it is shown as it is written; of images only figures of the reports stay,
+            of links those to the web and to the cards.
         deeper: by how many levels headings move down.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -99,6 +117,7 @@ def to_html(markdown: str, *, deeper: int = 0) -> str:
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(int(token.tag[1:]) + deeper, DEEPEST_HEADING)}"
+        _linked(token.children or [])
         for child in token.children or []:
             if child.type == "image":
                 _embedded(child)
@@ -149,6 +168,18 @@ def summary_part(params: Params, reports: dict[str, Any]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+def card(path: Path) -> str:
+    """Return the text of a card.
+
+    Raises:
+        ProjectError: it is missing.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ProjectError(f"{path} was not found. `make run` writes it.") from error
+
+
 def sections(params: Params, parts: dict[str, str], readme: str) -> Iterable[Section]:
     """Yield title and HTML of each section that has something to say."""
     project = params.project
@@ -162,7 +193,9 @@ def sections(params: Params, parts: dict[str, str], readme: str) -> Iterable[Sec
         "In short": summary_part(params, reports),
         "Problem statement": readme_section(readme, "Problem statement") or stated,
         "Data": parts["data"],
+        **({"Labels": parts["labels"]} if "labels" in parts else {}),
         "Exploration": parts["exploration"],
+        "Hyperparameters": parts["search"],
         "Models": parts["model"],
         "Business value": parts["value"],
         "Explanation and errors": parts["explanation"],
@@ -172,8 +205,7 @@ def sections(params: Params, parts: dict[str, str], readme: str) -> Iterable[Sec
     }
     yield from ((title, to_html(text)) for title, text in written.items())
     for title, path in CARDS.items():
-        if path.is_file():
-            yield title, to_html(path.read_text(encoding="utf-8"), deeper=2)
+        yield title, to_html(card(path), deeper=2)
 
 
 def page(title: str, description: str, written: Iterable[Section]) -> str:
@@ -186,7 +218,7 @@ def page(title: str, description: str, written: Iterable[Section]) -> str:
     )
     links, bodies = [], []
     for name, content in written:
-        anchor = name.lower().replace(" ", "-")
+        anchor = _anchor(name)
         links.append(f'<li><a href="#{anchor}">{name}</a></li>')
         bodies.append(
             f'<section id="{anchor}" aria-labelledby="{anchor}-title">\n'

@@ -25,7 +25,7 @@ def keep(value: nw.Expr, condition: nw.Expr) -> nw.Expr:
 def recode(value: nw.Expr, codes: Mapping[str, str], implementation: nw.Implementation) -> nw.Expr:
     """Return text with the keys of ``codes`` replaced by their values.
 
-    Narwhals has no replacement by a mapping for Spark Connect.
+    Narwhals replaces by a mapping on all engines but one, which runs behind a server.
     """
     if implementation is nw.Implementation.PYSPARK_CONNECT:
         recoded = value

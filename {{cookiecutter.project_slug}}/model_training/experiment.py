@@ -95,7 +95,6 @@ def read_experiment() -> Experiment:
     params, metadata = load_params(), exported_metadata()
     report = convert(read_json(EVALUATION), EvaluationReport, str(EVALUATION))
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
-    hyperparameters = params.selection.candidates
     return Experiment(
         key=f"{metadata.version}-{metadata.settings_sha256[:12]}",
         project=metadata.project.name,
@@ -114,10 +113,7 @@ def read_experiment() -> Experiment:
         },
         metrics=_defined({item.name: item.model.value for item in report.metrics}),
         details=details(report),
-        trials=[
-            Trial(flatten(hyperparameters.get(result.name, {})), result)
-            for result in selection.candidates
-        ],
+        trials=[Trial(flatten(result.hyperparameters), result) for result in selection.candidates],
         learning_curve=selection.learning_curve,
     )
 

@@ -36,7 +36,11 @@ def git_commit() -> str:
 def settings(params: Params) -> dict[str, object]:
     """Return the sections of ``params.yaml`` that decide which model comes out."""
     sections: dict[str, object] = msgspec.to_builtins(params)
-    return {name: value for name, value in sections.items() if name not in WITHOUT_INFLUENCE}
+    return {
+        name: value
+        for name, value in sections.items()
+        if name not in WITHOUT_INFLUENCE and value is not None
+    }
 
 
 def settings_fingerprint(params: Params) -> str:

@@ -162,7 +162,7 @@ def main() -> None:
     """Measure what the errors of the model cost on the held-out rows."""
     params, contract = load_params(), load_contract()
     evaluation = read_json(EVALUATION)
-    value = load_value(params.value)
+    value = load_value(params.value, contract.target)
     amounts, currency, unit = worth(value), value.currency, contract.target.unit
     predictions = read_table(PREDICTIONS)
     outcome = predictions[contract.target.name].to_numpy().astype(np.float64)

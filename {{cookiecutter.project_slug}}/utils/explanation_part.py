@@ -86,10 +86,12 @@ def _curve_lines(report: Report) -> list[str]:
     names = list(report["curves"][0]["answers"])
     shown = f"Mean {escape(names[0])}:"
     if len(names) > 1:
-        which = f"the {len(names)} most frequent" if len(names) < report["answers"] else "all"
+        classes = report["answers"]
+        few = len(names) < classes
+        which = f"the {len(names)} most frequent of {classes} classes" if few else "all classes"
         shown = (
-            f"The figure shows the probabilities of {which} of {report['answers']} classes; below "
-            f"is the mean {escape(names[0])}, the most frequent one:"
+            f"The figure shows the probabilities of {which}; below is the mean "
+            f"{escape(names[0])}, the most frequent one:"
         )
     return [
         "*How the answers move.* Each input is set to other values in all held-out rows while the "

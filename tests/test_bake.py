@@ -24,6 +24,8 @@ MODULES = {
     "pyyaml": {"yaml"},
     "scikit_learn": {"sklearn"},
     "grpcio_tools": {"grpc_tools"},
+    "markdown_it_py": {"markdown_it"},
+    "pillow": {"PIL"},
     "protobuf": {"google"},
     "adbc_driver_postgresql": {"adbc_driver_postgresql"},
     "prometheus_client": {"prometheus_client"},

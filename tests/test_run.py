@@ -329,7 +329,8 @@ def the_readme_is_filled_in(project: Project) -> None:
     """Every measured part holds what was measured, and its figures exist."""
     readme = project.text("README.md")
     parts = dict(re.findall(r"<!-- measured: (\w+) -->\n(.*?)\n<!-- end: \1 -->", readme, re.S))
-    expected = {"data", "exploration", "search", "model", "deployment", "monitoring"}
+    expected = {"data", "exploration", "search", "model", "value", "explanation"}
+    expected |= {"deployment", "monitoring"}
     if project.answers["label_source"] != "natural":
         expected.add("labels")
     assert set(parts) == expected

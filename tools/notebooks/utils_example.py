@@ -21,17 +21,17 @@ sys.path.insert(0, str(root))
 import logging
 from tempfile import TemporaryDirectory
 
-import msgspec
 import pandas as pd
 import yaml
 
 from data_prep.storage import read_parquet
-from model_training.data_preprocessing import target
+from model_training.data_preprocessing import row_weights, target
+from model_training.results import scores_of
 from utils.config import ProjectError, load_contract, load_params
-from utils.files import atomic_path, sha256, write_text
+from utils.files import atomic_path, read_json, sha256, write_text
 from utils.logging import JsonFormatter, TextFormatter
 from utils.metrics import METRICS, load_value
-from utils.paths import PREDICTIONS
+from utils.paths import PREDICTIONS, TEST, VALUE
 
 params, contract = load_params(), load_contract()
 print(f"{params.project.name}: {params.project.task} of {contract.target.name}")
@@ -91,18 +91,20 @@ with TemporaryDirectory() as folder:
     print("Files left:", [entry.name for entry in Path(folder).iterdir()])
 
 # %% [markdown]
-# All metrics have the same form: outcome, scores, and what right and wrong predictions are worth.
+# All metrics have the same form: outcome, scores, weights of the rows, and what right and wrong
+# predictions are worth.
 # The one that `params.yaml` names chooses between models, the others are reported.
 
 # %%
 predictions = read_parquet(PREDICTIONS)
-outcome, scores = target(predictions, contract), predictions["score"].to_numpy()
-value = load_value(params.value)
+outcome, scores = target(predictions, contract), scores_of(predictions.to_arrow())
+weights = row_weights(read_parquet(TEST), contract)
+value = load_value(params.value, contract.target)
 pd.DataFrame(
     [
         (
             metric.label,
-            metric.function(outcome, scores, value),
+            metric.function(outcome, scores, weights, value),
             metric.unit,
             "higher" if metric.greater_is_better else "lower",
             "yes" if name == params.selection.metric else "",
@@ -113,17 +115,9 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# Money is a metric like the others. How much does its result depend on amounts that somebody had to
-# estimate? Each of them doubled:
+# Money is a metric like the others. What the model is worth against other ways to decide, in words:
 
 # %%
-worth = next(metric for name, metric in METRICS.items() if name.startswith("value_"))
-rows = {"as in params.yaml": value}
-rows |= {
-    f"{name} = {2 * amount:g}": msgspec.structs.replace(value, **{name: 2 * amount})
-    for name, amount in msgspec.structs.asdict(value).items()
-    if name != "currency" and amount
-}
-pd.DataFrame(
-    {worth.label: {name: worth.function(outcome, scores, used) for name, used in rows.items()}}
-)
+report = read_json(VALUE)
+print("\n".join(report["findings"]))
+pd.DataFrame(report["table"]["rows"], columns=report["table"]["header"])

@@ -26,7 +26,7 @@ from data_viz.plot_utils import (
 )
 from data_viz.summaries import mean_interval
 from utils.config import Column
-from utils.metrics import Value, assured, confusion, value_curve
+from utils.metrics import assured, confusion
 from utils.outcome import TWO, Decision, decide, uncalibrated
 
 Array = npt.NDArray[np.float64]
@@ -249,34 +249,6 @@ def class_figure(outcome: Array, predicted: Array, decision: Decision, column: C
     return figure
 
 
-@rc_context(STYLE)
-def value_figure(outcome: Array, predicted: Array, decision: Decision, column: Column) -> Figure:
-    """Show what a decision is worth on average over the threshold from which it is taken."""
-    value = Value(decision.currency, np.asarray(decision.worth))
-    curve = value_curve(outcome, predicted, np.ones(outcome.size), value)
-    figure, (axes,) = panels(1, "Value per decision on the held-out rows", height=3.6)
-    axes.plot(curve.thresholds, curve.value_per_decision, color=BLUE, label="model")
-    for constant, style, label in (
-        (curve.always, ":", f"always {decision.classes[1]}"),
-        (curve.never, "--", f"always {decision.classes[0]}"),
-    ):
-        axes.axhline(constant, linestyle=style, color=GREY, linewidth=1.2, label=label)
-    axes.plot(
-        [curve.break_even],
-        [curve.at_break_even],
-        "o",
-        color=ORANGE,
-        label=f"break-even at {curve.break_even:.3g}",
-    )
-    axes.set_xlabel(
-        f"threshold: decided {column.name} = {decision.classes[1]} from this probability on"
-    )
-    axes.set_ylabel(f"value per decision ({decision.currency})")
-    percent(axes.xaxis)
-    axes.legend()
-    return figure
-
-
 def performance_figures(
     outcome: Array, predicted: Array, decision: Decision, target_column: Column
 ) -> dict[str, Figure]:
@@ -289,9 +261,8 @@ def performance_figures(
         target_column: what is predicted.
 
     Returns:
-        Calibration and decisions. For two classes the value over thresholds, and ROC and
-        precision-recall curve when both occur, as they are not defined otherwise; for more the
-        precision and recall of each.
+        Calibration and decisions. For two classes ROC and precision-recall curve when both occur,
+        as they are not defined otherwise; for more the precision and recall of each.
     """
     names = tuple(f"{target_column.name} = {label}" for label in decision.classes[:2])
     figures = {
@@ -300,8 +271,7 @@ def performance_figures(
     }
     if decision.threshold is None:
         return figures | {"classes": class_figure(outcome, predicted, decision, target_column)}
-    curves = {"value": value_figure(outcome, predicted, decision, target_column)}
     if np.unique(outcome).size > 1:
         shown = (outcome, predicted[:, 1], decision.threshold, names)
-        curves |= {"roc": roc_figure(*shown), "precision_recall": precision_recall_figure(*shown)}
-    return figures | curves
+        figures |= {"roc": roc_figure(*shown), "precision_recall": precision_recall_figure(*shown)}
+    return figures

@@ -191,7 +191,8 @@ def candidates_figure(results: Sequence[CandidateScore], label: str) -> Figure:
 def save_figures(figures: Mapping[str, Figure], directory: Path) -> None:
     """Write each figure as ``<name>.png`` into a fresh folder that takes the place of the old one.
 
-    Equal figures give equal bytes. When one can't be drawn nothing is left behind and the old
+    Equal figures give equal bytes, and the file carries the title, for readers who can't see it.
+    When one can't be drawn nothing is left behind and the old
     folder stays as it was.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -200,9 +201,8 @@ def save_figures(figures: Mapping[str, Figure], directory: Path) -> None:
         fresh.mkdir()
         with rc_context(STYLE):
             for name, figure in figures.items():
-                figure.savefig(
-                    fresh / f"{name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None}
-                )
+                about = {"Software": None, "Title": figure.get_suptitle() or name}
+                figure.savefig(fresh / f"{name}.png", dpi=DOTS_PER_INCH, metadata=about)
         if directory.exists():
             directory.rename(old)
         fresh.rename(directory)

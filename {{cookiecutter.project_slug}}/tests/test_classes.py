@@ -31,6 +31,8 @@ from model_training.model_export import check_parity, generated_inputs
 from model_training.model_selection import fit, make_folds, pipeline, unseen_scores
 from model_training.onnx_graph import build_graph
 from model_training.results import load_model, score_columns, scores_of
+from model_training.row_losses import DRAWN
+from model_training.worth import measured
 from tests.conftest import MARKERS, ROOT, run_stage
 from utils.config import (
     Column,
@@ -42,10 +44,20 @@ from utils.config import (
     Transformation,
     load_params,
 )
+from utils.explanation_part import explanation_part, value_part
 from utils.files import read_json, write_json
 from utils.metrics import load_value
 from utils.outcome import Decision, calibrated, decide, encode, uncalibrated
-from utils.paths import EVALUATION, RETRIEVAL, SAMPLE, SELECTED, SELECTION, TEST
+from utils.paths import (
+    EVALUATION,
+    EXPLANATION,
+    RETRIEVAL,
+    SAMPLE,
+    SELECTED,
+    SELECTION,
+    TEST,
+    VALUE,
+)
 
 SPECIES: tuple[str | int, ...] = ("Setosa", "versi color", 'O\'Hara, "x"')
 GRADES: tuple[str | int, ...] = tuple(range(3, 15))
@@ -55,8 +67,11 @@ STAGES = (
     "features",
     "split",
     "explore",
+    "search",
     "select",
     "evaluate",
+    "value",
+    "explain",
     "export",
     "serve",
     "monitor",
@@ -133,6 +148,7 @@ def planted(
         },
     }
     params["selection"] |= {"metric": "log_loss", "candidates": competing, "calibration": "always"}
+    params["explanation"] |= {"rows": 100, "repeats": 2, "resamples": 20, "segment_rows": 20}
     contents = {"params.yaml": params, "schema.yaml": msgspec.to_builtins(contract)}
     for name, content in contents.items():
         (folder / name).write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
@@ -198,6 +214,49 @@ def test_decisions_heed_what_they_are_worth(plants: tuple[Path, Contract]) -> No
     careful, plain = (np.mean(decide(predicted, matrix) == 1) for matrix in (worth, cheap))
     assert careful < plain
     assert (decide(predicted, cheap) == np.argmax(predicted, axis=1)).all()
+
+
+def test_the_value_of_several_classes_is_stated_against_deciding_alike(
+    plants: tuple[Path, Contract],
+) -> None:
+    folder, contract = plants
+    report = read_json(VALUE)
+    whole = measured(read_json(EVALUATION), "value_per_decision", "model").value
+    assert report["numbers"]["model"] == pytest.approx(whole)
+    assert report["numbers"]["best_alike"] < report["numbers"]["model"]
+    assert [line.split()[0] for line in report["findings"]] == [
+        "Deciding",
+        "Against",
+        "Against",
+        "The",
+        "By",
+    ]
+    assert "the best that is the same for all" in report["findings"][2]
+    listed = [row[0] for row in report["table"]["rows"]]
+    assert set(listed) <= {str(label) for label in contract.target.allowed}
+    assert [path.stem for path in folder.glob("reports/figures/value/*")] == ["ways_to_decide"]
+    text = value_part(report, "figures")
+    assert "| Actual species |" in text
+
+
+def test_the_explanation_of_several_classes_draws_the_frequent_ones(
+    plants: tuple[Path, Contract],
+) -> None:
+    contract = plants[1]
+    report = read_json(EXPLANATION)
+    classes = contract.target.allowed
+    counts = Counter(read_parquet(TEST)["species"].to_list())
+    ordered = sorted(classes, key=lambda label: -counts[label])
+    frequent = [f"probability of species = {label}" for label in ordered[:DRAWN]]
+    assert report["answers"] == len(classes)
+    assert list(report["curves"][0]["answers"]) == frequent
+    assert {item["column"] for item in report["importance"][:2]} == {"length", "width"}
+    error = report["largest_errors"][0]
+    assert error["outcome"] in classes
+    assert error["answers"]["probability of the outcome"] < error["answers"]["its probability"]
+    text = explanation_part(report, "figures")
+    many = f"the 4 most frequent of {len(classes)}" if len(classes) > DRAWN else "all"
+    assert f"probabilities of {many} classes" in text
 
 
 def test_figures_of_fifty_classes_name_the_frequent_ones(tmp_path: Path) -> None:

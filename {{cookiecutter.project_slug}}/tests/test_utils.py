@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def changed(tmp_path: Path, name: str, path: str, value: object) -> Path:
         ("evaluation.segments", ["nowhere"], "names 'nowhere', which is not one of"),
         ("evaluation.confidence", 1.0, "evaluation.confidence is 1.0"),
         ("evaluation.bootstrap_samples", 0, "at least 1"),
+        ("explanation.repeats", 0, "explanation.repeats is 0, but must be at least 1"),
         ("transformation.logarithm", ["nowhere"], "transformation.logarithm names 'nowhere'"),
         ("features.ratios", {"r": {"numerator": "a", "denominator": "b"}}, "features.ratios names"),
     ],
@@ -226,7 +228,7 @@ def test_the_readme_is_filled_in_from_the_reports(in_project: Path) -> None:
     contract = load_contract()
     for column in contract.columns:
         assert f"| `{column.name}` | {column.role} |" in text
-    for name in ("data", "exploration", "search", "model", "deployment", "monitoring"):
+    for name in re.findall("<!-- measured: (.*) -->", text):
         part = text.split(f"<!-- measured: {name} -->")[1].split(f"<!-- end: {name} -->")[0]
         assert "`make run` writes" not in part
         assert len(part) > 100

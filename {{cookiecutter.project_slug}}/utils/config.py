@@ -270,6 +270,23 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segments: tuple[str, ...]
 
 
+class Explanation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much work goes into the explanation of the model; every number is at least 1.
+
+    ``repeats`` shuffles of each column, ``resamples`` for the intervals, ``curves`` of as many
+    inputs with ``lines`` for single rows; segments of at least ``segment_rows`` rows are judged,
+    and the ``listed_rows`` rows with the largest errors are kept.
+    """
+
+    rows: int
+    repeats: int
+    resamples: int
+    curves: int
+    lines: int
+    segment_rows: int
+    listed_rows: int
+
+
 class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a difference between recent data and the training data counts as drift."""
 
@@ -293,6 +310,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split: Split
     selection: Selection
     evaluation: Evaluation
+    explanation: Explanation
     value: dict[str, Any]
     serving: dict[str, Any]
     monitoring: Monitoring
@@ -613,6 +631,11 @@ def _params_problems(params: Params, contract: Contract) -> Iterable[str]:
         yield f"split.folds is {params.split.folds}, but cross-validation needs at least 2"
     if params.evaluation.bootstrap_samples < 1:
         yield "evaluation.bootstrap_samples must be at least 1"
+    yield from (
+        f"explanation.{name} is {number}, but must be at least 1"
+        for name, number in msgspec.structs.asdict(params.explanation).items()
+        if number < 1
+    )
     columns = {column.name for column in contract.columns}
     for name in (*params.transformation.elapsed_days, *params.features.ratios):
         if name in columns:

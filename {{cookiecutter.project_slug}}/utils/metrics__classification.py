@@ -185,7 +185,8 @@ def average_precision(target: Array, scores: Array, weights: Array, value: Value
     return _averaged(_precision, target, scores, weights)
 
 
-def _worth_of(target: Array, decided: npt.NDArray[np.int64], value: Value) -> Array:
+def worth_of(target: Array, decided: npt.NDArray[np.int64], value: Value) -> Array:
+    """Return what each decision is worth, shape (n,)."""
     gained: Array = value.worth[target.astype(np.int64), decided]
     return gained
 
@@ -193,7 +194,7 @@ def _worth_of(target: Array, decided: npt.NDArray[np.int64], value: Value) -> Ar
 def value_per_decision(target: Array, scores: Array, weights: Array, value: Value) -> float:
     """Mean worth of the decisions with the highest expected worth."""
     decided = decide(scores, value.worth)
-    return float(np.average(_worth_of(target, decided, value), weights=weights))
+    return float(np.average(worth_of(target, decided, value), weights=weights))
 
 
 METRICS: dict[str, Metric] = {
@@ -303,7 +304,7 @@ def calibration_error(target: Array, scores: Array, weights: Array) -> float:
 def value_curve(target: Array, scores: Array, weights: Array, value: Value) -> ValueCurve:
     """Return the value per decision over the threshold of the second of two classes."""
     if_first, if_second = (
-        _worth_of(target, np.full(target.size, code), value) for code in range(TWO)
+        worth_of(target, np.full(target.size, code), value) for code in range(TWO)
     )
 
     def worth_from(threshold: float) -> float:
@@ -385,9 +386,7 @@ def decision_summary(
         value_curve=curve,
         words=[
             f"Deciding for {classes[1]} pays from a probability of {curve.break_even:.3g} on, the "
-            f"break-even. That is so in {acted}, {counts[1, 1]:,.0f} of them rightly. A decision "
-            f"is then worth {curve.at_break_even:.4g} {value.currency} on average; deciding for "
-            f"{classes[1]} always would be worth {curve.always:.4g}, never {curve.never:.4g}.",
+            f"break-even. That is so in {acted}, {counts[1, 1]:,.0f} of them rightly.",
             *_calibration_words(decision.calibration),
         ],
     )

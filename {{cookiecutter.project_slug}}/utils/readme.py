@@ -9,6 +9,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from utils.config import (
     Column,
     Contract,
@@ -19,6 +21,7 @@ from utils.config import (
     load_contract,
     load_params,
 )
+from utils.explanation_part import explanation_part, interval, value_part
 from utils.files import read_json, write_text
 from utils.logging import run
 from utils.markdown import escape, number, table
@@ -26,13 +29,23 @@ from utils.paths import DATA_CARD, MODEL_CARD, REPORTS
 
 README = Path("README.md")
 SHOWN_SEGMENTS = 12
+# Reports that the parts are made of.
+NAMES = (
+    "retrieval",
+    "cleaning",
+    "validation",
+    "sampling",
+    "exploration",
+    "search",
+    "selection",
+    "evaluation",
+    "value",
+    "explanation",
+    "export",
+    "monitoring",
+)
 
 log = logging.getLogger(__name__)
-
-
-def interval(estimate: dict[str, float | None]) -> str:
-    """Return an estimate with its confidence interval."""
-    return f"{number(estimate['value'])} ({number(estimate['low'])} to {number(estimate['high'])})"
 
 
 def _values(column: Column) -> str:
@@ -150,11 +163,20 @@ def sampling_text(sampling: Sampling, report: dict[str, Any]) -> str:
     return f"Of {read} valid rows {drawn[sampling.method]}{seed}."
 
 
+def figure_title(path: Path) -> str:
+    """Return the title of a figure, which its file carries, or the name of the file in words."""
+    with Image.open(path) as image:
+        return str(image.info.get("Title", path.stem.replace("_", " ").capitalize()))
+
+
+def figure_folders() -> list[Path]:
+    """Return the folders that hold figures, from the root of the project."""
+    return sorted(path for path in (REPORTS / "figures").glob("*") if path.is_dir())
+
+
 def _figures(folder: str) -> str:
     paths = sorted((REPORTS / "figures" / folder).glob("*.png"))
-    return "\n\n".join(
-        f"![{path.stem.replace('_', ' ').capitalize()}]({path.as_posix()})" for path in paths
-    )
+    return "\n\n".join(f"![{escape(figure_title(path))}]({path.as_posix()})" for path in paths)
 
 
 def exploration_part(sampling: Sampling, reports: dict[str, Any]) -> str:
@@ -166,7 +188,8 @@ def exploration_part(sampling: Sampling, reports: dict[str, Any]) -> str:
     return f"{rows}\n\n{findings}\n\n{_figures('exploration')}"
 
 
-def _verdict(chosen: dict[str, Any], confidence: float) -> str:
+def verdict(chosen: dict[str, Any], confidence: float) -> str:
+    """Say whether the model beats the naive baseline by the chosen metric."""
     improvement = chosen["improvement"]
     if improvement["low"] is None:
         return f"{chosen['label']} is not defined on the held-out rows."
@@ -272,7 +295,7 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
         f"candidates were compared in {params.split.folds} {folds}.",
         "",
         f"The winner of the comparison is **{selection['winner'].replace('_', ' ')}**. "
-        + _verdict(chosen, evaluation["confidence"]),
+        + verdict(chosen, evaluation["confidence"]),
         "",
         table(
             ["Candidate", f"{chosen['label']} ({better} is better)", "Standard error"],
@@ -361,6 +384,28 @@ def monitoring_part(reports: dict[str, Any]) -> str:
     )
 
 
+def measured_parts(params: Params, contract: Contract) -> dict[str, str]:
+    """Return the measured parts by name, in Markdown.
+
+    Raises:
+        ProjectError: a report is missing.
+    """
+    reports = {name: read_json(REPORTS / f"{name}.json") for name in NAMES}
+    parts = {
+        "data": data_part(contract, reports),
+        "exploration": exploration_part(params.sampling, reports),
+        "search": search_part(params, reports),
+        "model": model_part(params, reports),
+        "value": value_part(reports["value"], _figures("value")),
+        "explanation": explanation_part(reports["explanation"], _figures("explanation")),
+        "deployment": deployment_part(reports),
+        "monitoring": monitoring_part(reports),
+    }
+    if contract.target.assigned:
+        parts["labels"] = labels_part(REPORTS)
+    return parts
+
+
 def replace_parts(text: str, parts: dict[str, str]) -> str:
     """Return ``text`` with the content between the markers of each part replaced.
 
@@ -385,29 +430,7 @@ def replace_parts(text: str, parts: dict[str, str]) -> str:
 def main() -> None:
     """Rewrite the measured parts of the README."""
     params, contract = load_params(), load_contract()
-    names = (
-        "retrieval",
-        "cleaning",
-        "validation",
-        "sampling",
-        "exploration",
-        "search",
-        "selection",
-        "evaluation",
-        "export",
-        "monitoring",
-    )
-    reports = {name: read_json(REPORTS / f"{name}.json") for name in names}
-    parts = {
-        "data": data_part(contract, reports),
-        "exploration": exploration_part(params.sampling, reports),
-        "search": search_part(params, reports),
-        "model": model_part(params, reports),
-        "deployment": deployment_part(reports),
-        "monitoring": monitoring_part(reports),
-    }
-    if contract.target.assigned:
-        parts["labels"] = labels_part(REPORTS)
+    parts = measured_parts(params, contract)
     try:
         text = README.read_text(encoding="utf-8")
     except FileNotFoundError as error:

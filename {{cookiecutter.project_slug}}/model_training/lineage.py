@@ -13,7 +13,9 @@ from utils.config import Params
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "onnx", "onnxruntime", "polars", "narwhals")
 # Settings that name things, change how the work is done or what happens afterwards; what they do
 # change shows in the fingerprint of the data.
-WITHOUT_INFLUENCE = frozenset({"project", "source", "engine", "serving", "monitoring"})
+WITHOUT_INFLUENCE = frozenset(
+    {"project", "source", "engine", "explanation", "serving", "monitoring"}
+)
 CODE = ("*.py", "dvc.yaml", "pyproject.toml", "uv.lock")
 
 

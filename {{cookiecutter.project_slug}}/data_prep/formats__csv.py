@@ -165,7 +165,7 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
     Raises:
         ProjectError: a message is not one row of that many UTF-8 values.
     """
-    columns = [column.name for column in contract.columns]
+    columns = [column.name for column in contract.columns if not column.generated]
     rows = []
     for number, message in enumerate(messages, start=1):
         try:
@@ -192,7 +192,8 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
 
 def encode(table: pa.Table, contract: Contract) -> list[bytes]:
     """Encode each record as one message, the inverse of ``decode``."""
-    selected = _writable(table.select([column.name for column in contract.columns]))
+    columns = [column.name for column in contract.columns if not column.generated]
+    selected = _writable(table.select(columns))
     messages = []
     texts = [column.cast(pa.string()).to_pylist() for column in selected.columns]
     for row in zip(*texts, strict=True):

@@ -48,7 +48,7 @@ def reachable(url: str) -> Iterator[str]:
         return
     columns = load_contract().with_role("timestamp")
     table = records()
-    moments = [_moment(value) for value in table[columns[0].name].to_pylist()] if columns else []
+    moments = [_moment(value) for value in table[columns[0].source_name].to_pylist()] if columns else []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -192,7 +192,7 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
 
 def encode(table: pa.Table, contract: Contract) -> list[bytes]:
     """Encode each record as one message, the inverse of ``decode``."""
-    columns = [column.name for column in contract.columns if not column.generated]
+    columns = [column.source_name for column in contract.columns if not column.generated]
     selected = _writable(table.select(columns))
     messages = []
     texts = [column.cast(pa.string()).to_pylist() for column in selected.columns]

@@ -290,8 +290,8 @@ def normalise(records: pa.Table, contract: Contract, source: str) -> pa.Table:
             plain[column.name] = _plain(values, column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise ProjectError(
-                f"{source}: column {column.source_name} has the type {values.type}, which is neither "
-                "number, text, moment nor a structure of these. Convert it in the source."
+                f"{source}: column {column.source_name} has the type {values.type}, which is "
+                "neither number, text, moment nor a structure of these. Convert it in the source."
             ) from error
     return pa.table(plain)
 

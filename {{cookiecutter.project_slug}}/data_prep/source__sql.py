@@ -475,6 +475,21 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
             yield Batch(table, {"of": identity, **reached}, restart)
 
 
+def first_records(settings: Settings) -> Iterator[pa.Table]:
+    """Yield records from the first on, with all their columns.
+
+    Raises:
+        ProjectError: the database can't be reached, opened or read, or has no such table.
+    """
+    relation = _relation(settings)
+    with _opened(settings) as database:
+        kinds = database.columns(relation)
+        columns = ", ".join(database.selected(name, kind) for name, kind in kinds.items())
+        sql = f"SELECT {columns} FROM {relation.sql}"  # noqa: S608 - names are quoted
+        for rows in database.read(sql, relation.parameters, settings.batch_rows, False):
+            yield rows.table
+
+
 def _check_columns(settings: Settings, contract: Contract, kinds: dict[str, str]) -> None:
     wanted = [column.source_name for column in contract.columns if not column.generated]
     missing = [name for name in wanted if name not in kinds]

@@ -28,7 +28,7 @@ from model_training.model_selection import (
 )
 from model_training.onnx_graph import build_graph
 from model_training.results import CandidateResult, Estimate, load_model
-from tests.conftest import values
+from tests.conftest import SAMPLE, values
 from utils.config import (
     Contract,
     Evaluation,
@@ -155,7 +155,7 @@ def trained(project: Path) -> Trained:
 
 def competing() -> list[str]:
     """Names of the candidates that can win."""
-    params = load_params(Path(__file__).parent.parent / "params.yaml")
+    params = load_params(SAMPLE / "params.yaml", SAMPLE / "schema.yaml")
     return [name for name in params.selection.candidates if name != BASELINE]
 
 

@@ -64,14 +64,14 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     example: str | int | float | None = None
     severity: Severity = "error"
     tolerated_share: float = 0.0
-    source: str = ""
+    source: str | None = None
     format: str = ""
     generated: bool = False
 
     @property
     def source_name(self) -> str:
         """How the records of the source call the column."""
-        return self.source or self.name
+        return self.name if self.source is None else self.source
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -353,7 +353,7 @@ def _source_problems(contract: Contract) -> Iterable[str]:
             yield f"{count} columns have the source {name!r}"
     for column in contract.columns:
         name = column.name
-        if column.source and column.source != name and column.source in names:
+        if column.source not in {None, name} and column.source in names:
             yield f"the source of column {name!r} is the name of another column"
         if column.format and column.type != "timestamp":
             yield f"column {name!r} has a format, which only timestamps have"

@@ -32,6 +32,7 @@ PARTS = {
     "%S": ("second", "[0-9]{1,2}"),
     "%p": ("half", "[ap]m"),
 }
+ISO = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[t ].*)?$"
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 EPOCH = datetime(1970, 1, 1)
 # The last second that all engines know: the end of the year 9999.
@@ -161,16 +162,21 @@ def _iso(value: nw.Expr, found: Form) -> nw.Expr:
 def to_iso(pattern: str) -> list[Step]:
     """Return the steps that turn texts in a format into ISO 8601; others become missing.
 
-    Days that don't exist stay, as texts that look like days.
+    ISO 8601 itself stays, because cleaned records that are written to a file have it. Days that don't exist stay, as texts that look like days.
 
     Raises:
         ProjectError: the format can't be read.
     """
     found = form(pattern)
+
+    def converted(value: nw.Expr) -> nw.Expr:
+        return nw.when(value.str.contains(ISO)).then(value).otherwise(_iso(value, found))
+
     return [
         lambda value: value.str.to_lowercase(),
-        lambda value: keep(value, value.str.contains(found.whole)),
-        lambda value: _iso(value, found),
+        lambda value: keep(value, value.str.contains(f"{found.whole}|{ISO}")),
+        converted,
+        lambda value: value.str.to_uppercase(),
     ]
 
 

@@ -100,6 +100,19 @@ def test_a_contract_with_every_role_and_rule_is_read_as_written(
             {"columns": (Column("n", "numeric", "float", "", tolerated_share=-1.0),)},
             "tolerated_share of 'n' is -1.0",
         ),
+        (
+            {"columns": (Column("t", "text", "string", "", source="price"),)},
+            "2 columns have the source 'price'",
+        ),
+        ({"columns": (Column("t", "text", "string", "", format="%Y"),)}, "only timestamps have"),
+        (
+            {"columns": (Column("t", "text", "string", "", generated=True),)},
+            "only an identifier of type integer can be generated",
+        ),
+        (
+            {"columns": (Column("t", "identifier", "integer", "", generated=True),)},
+            "identifies a row alone",
+        ),
     ],
 )
 def test_contracts_that_can_not_be_checked_are_refused(

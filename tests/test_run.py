@@ -333,7 +333,8 @@ def the_readme_is_filled_in(project: Project) -> None:
 def held_out(project: Project) -> pd.DataFrame:
     """The predictions of the held-out rows with the truth that the sample was drawn from.
 
-    The outcome is in the column `target` whatever its name, the prediction in `score`.
+    The outcome is in the column `target` whatever its name, the prediction in `score`: of two
+    classes the probability of the second.
     """
     code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
     python = project.folder / ".venv" / "bin" / "python"
@@ -341,7 +342,8 @@ def held_out(project: Project) -> pd.DataFrame:
     truth = make_samples.SAMPLES[SAMPLES[project.answers["task"]]]().truth
     columns = yaml.safe_load(project.text("schema.yaml"))["columns"]
     [target] = [column["name"] for column in columns if column["role"] == "target"]
-    predictions = pd.read_csv(io.StringIO(text)).rename(columns={target: "target"})
+    names = {target: "target", "score_1": "score"}
+    predictions = pd.read_csv(io.StringIO(text)).rename(columns=names)
     together = predictions.merge(truth, on=truth.columns[0], validate="one_to_one")
     assert len(together) == len(predictions)
     return together

@@ -28,9 +28,11 @@ from data_viz.exploration_plots import distribution_figure, missingness_figure, 
 from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import BLUE, STYLE, column_label, panels
 from data_viz.summaries import numbers
-from utils.config import load_contract
+from model_training.data_preprocessing import target
+from model_training.results import Selection, scores_of
+from utils.config import convert, load_contract
 from utils.files import read_json
-from utils.paths import EVALUATION, PREDICTIONS, SAMPLE, TRAIN
+from utils.paths import PREDICTIONS, SAMPLE, SELECTION, TRAIN
 
 contract = load_contract()
 keys = contract.identifiers
@@ -62,13 +64,7 @@ missingness_figure(frame, contract)
 # Here are the three columns that explain most of it.
 
 # %%
-outcome = numbers(frame, contract.target.name)
-relation_figure(
-    exploration.relations[:3],
-    contract,
-    float(outcome.mean()),
-    binary=set(outcome) == {0, 1},
-)
+relation_figure(exploration.relations[:3], contract, binary=bool(contract.target.allowed))
 
 # %% [markdown]
 # A figure of your own takes its axes from `panels` and its labels from the contract, so that no
@@ -94,9 +90,9 @@ figure
 # %%
 held_out = read_parquet(PREDICTIONS)
 figures = performance_figures(
-    numbers(held_out, contract.target.name),
-    numbers(held_out, "score"),
-    read_json(EVALUATION)["decision"],
+    target(held_out, contract),
+    scores_of(held_out.to_arrow()),
+    convert(read_json(SELECTION), Selection, str(SELECTION)).decision,
     contract.target,
 )
 print(", ".join(figures))

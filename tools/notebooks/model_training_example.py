@@ -28,16 +28,17 @@ from data_prep.storage import read_parquet
 from data_viz.plot_utils import candidates_figure, learning_curve_figure
 from model_deployment.artefact import load_artefact
 from model_training.candidates import candidates, scores
-from model_training.data_preprocessing import model_inputs, target
-from model_training.model_evaluation import bootstrap
+from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.model_evaluation import Measured, bootstrap
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_selection import (
     BASELINE,
+    fit,
     make_folds,
     out_of_fold,
     pipeline,
 )
-from model_training.results import Selection
+from model_training.results import Selection, load_model
 from utils.config import convert, load_contract, load_params, recipe
 from utils.files import read_json
 from utils.metrics import METRICS, load_value
@@ -47,6 +48,7 @@ params, contract = load_params(), load_contract()
 names = feature_names(recipe(params, contract))
 train, test = read_parquet(TRAIN), read_parquet(TEST)
 inputs, outcome = model_inputs(train, names), target(train, contract)
+weights = row_weights(train, contract)
 moments = contract.with_role("timestamp")[:1]
 pd.DataFrame(
     {
@@ -66,15 +68,15 @@ pd.DataFrame(
 # naive baseline, which knows nothing but the target.
 
 # %%
-metric, value = METRICS[params.selection.metric], load_value(params.value)
+metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
 folds = make_folds(outcome, params.split)
 competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
 linear = next(name for name in competing if name != BASELINE)
 compared = {
     name: [
-        metric.function(outcome[rows], predicted, value)
+        metric.function(outcome[rows], predicted, weights[rows], value)
         for rows, predicted in out_of_fold(
-            pipeline(competing[name], names, contract), inputs, outcome, folds
+            pipeline(competing[name], names, contract), inputs, outcome, weights, folds
         )
     ]
     for name in (BASELINE, linear)
@@ -107,11 +109,13 @@ learning_curve_figure(
 # %%
 held_out, actual = model_inputs(test, names), target(test, contract)
 fitted = {name: pipeline(competing[name], names, contract) for name in (BASELINE, linear)}
-predicted = {name: scores(model.fit(inputs, outcome), held_out) for name, model in fitted.items()}
+predicted = {
+    name: scores(fit(model, inputs, outcome, weights), held_out) for name, model in fitted.items()
+}
 estimates = bootstrap(
     metric,
     value,
-    (actual, predicted[linear], predicted[BASELINE]),
+    Measured(actual, row_weights(test, contract), predicted[linear], predicted[BASELINE]),
     params.evaluation,
     params.split.seed,
 )
@@ -127,11 +131,8 @@ pd.DataFrame(
 # trees, on missing values and on categories that no training row has.
 
 # %%
-import skops.io
-
 live = load_artefact()
-saved = live.directory / "model.skops"
-winner = skops.io.load(saved, trusted=skops.io.get_untrusted_types(file=saved))
+winner = load_model(live.directory / "model.skops")
 awkward = generated_inputs(winner, inputs, names, rows=2000, seed=params.split.seed)
 difference = check_parity(
     winner, live.scorer, {"held-out rows": held_out, "generated rows": awkward}

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data_prep.storage import read_parquet
 from data_viz.plot_utils import BLUE, histogram_edges
-from data_viz.summaries import MISSING, numbers, short, texts
+from data_viz.summaries import MISSING, is_number, numbers, short, texts
 from utils.config import Column, Contract, Params, ProjectError, load_contract, load_params
 from utils.files import read_json
 from utils.markdown import escape, number
@@ -167,7 +167,7 @@ def column_values(path: str, modified: float, name: str, *, numeric: bool) -> An
 
 def bar_table(values: Any, column: Column) -> pd.DataFrame:
     """Count the rows per bin of a numeric column or per category, one row per bar."""
-    if column.role == "categorical":
+    if not is_number(column):
         names, counts = np.unique(values.astype(str), return_counts=True)
         table = pd.DataFrame({"category": names, "rows": counts})
         return table.sort_values("rows", ascending=False)
@@ -179,7 +179,7 @@ def bar_table(values: Any, column: Column) -> pd.DataFrame:
 
 def show_column(column: Column) -> None:
     """Show the distribution of one column, with a few numbers about it."""
-    numeric = column.role != "categorical"
+    numeric = is_number(column)
     values = column_values(str(SAMPLE), SAMPLE.stat().st_mtime, column.name, numeric=numeric)
     missing = int(np.isnan(values).sum()) if numeric else int((values == MISSING).sum())
     if missing == values.size:
@@ -311,14 +311,15 @@ def candidate_table(selection: Report) -> pd.DataFrame:
 def segment_table(content: Content) -> pd.DataFrame:
     """Return the chosen metric per segment, one row each."""
     evaluation, chosen = content.reports["evaluation"], content.reports["selection"]["metric"]
+    outcome, score = evaluation["level_labels"]
     labels = {result["name"]: result["label"] for result in evaluation["metrics"]}
     return pd.DataFrame(
         [
             {
                 "Segment": f"{segment['column']} = {segment['category']}",
                 "Rows": segment["rows"],
-                "Mean outcome": number(segment["mean_outcome"]),
-                "Mean prediction": number(segment["mean_score"]),
+                outcome: number(segment["mean_outcome"]),
+                score: number(segment["mean_score"]),
                 labels[chosen]: number(segment["metric"]),
             }
             for segment in evaluation["segments"]
@@ -341,9 +342,13 @@ def show_model(content: Content) -> None:
     )
     st.dataframe(metric_table(content), hide_index=True)
     decision = " · ".join(
-        f"{name.replace('_', ' ')} {value:,.4g}" for name, value in evaluation["decision"].items()
+        f"{name.replace('_', ' ')} {value:,.4g}"
+        for name, value in evaluation["decision"].items()
+        if isinstance(value, int | float)
     )
     st.caption(f"Decision: {decision}")
+    for words in evaluation["decision"]["words"]:
+        st.markdown(escape(words))
     figures = [path.stem for path in sorted((FIGURES / "performance").glob("*.png"))]
     figure_grid("performance", [name for name in figures if name not in SELECTION_FIGURES])
     left, right = st.columns(2)

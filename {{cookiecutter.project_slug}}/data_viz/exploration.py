@@ -6,6 +6,7 @@ seeing held-out rows would make the evaluation too optimistic.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import filterfalse
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,9 @@ from data_viz.summaries import (
     NumericSummary,
     Relation,
     TextSummary,
+    asked,
     is_binary,
+    is_number,
     mean_interval,
     moments,
     numbers,
@@ -78,9 +81,18 @@ def _amount(value: float, target: Column, *, binary: bool) -> str:
     return f"{short(value)} {target.unit}".rstrip()
 
 
-def _target_finding(outcome: Array, target: Column) -> str:
+def _target_finding(outcomes: Mapping[str, Array], target: Column) -> str:
+    (name, outcome), *others = outcomes.items()
+    if others:
+        ranked = sorted(outcomes.items(), key=lambda item: -item[1].mean())
+        shares = [f"{name.split(' = ')[-1]} ({rows.mean():.1%})" for name, rows in ranked]
+        return (
+            f"{target.name} has {len(shares)} classes in the {outcome.size:,} training rows; the "
+            f"most frequent are {', '.join(shares[:LISTED])}, the rarest is {shares[-1]}."
+        )
     if is_binary(outcome):
-        return f"{target.name} is 1 in {outcome.mean():.1%} of the {outcome.size:,} training rows."
+        said = name.replace(" = ", " is ")
+        return f"{said} in {outcome.mean():.1%} of the {outcome.size:,} training rows."
     low, median, high = np.quantile(outcome, [0.05, 0.5, 0.95])
     unit = f" {target.unit}" if target.unit else ""
     return (
@@ -96,7 +108,6 @@ def _relation_findings(
 ) -> Iterable[str]:
     target = contract.target
     units = {column.name: column.unit for column in contract.columns}
-    subject = f"the share with {target.name} = 1" if binary else "the mean"
     clear = [item for item in found if item.p_value < SIGNIFICANCE / len(found)]
     for item in clear[:LISTED]:
         large = [
@@ -110,6 +121,7 @@ def _relation_findings(
             f"({f'{group.label} {units[item.column]}'.rstrip()})"
             for group in ends
         )
+        subject = f"the share with {item.about}" if binary else "the mean"
         yield (
             f"{item.column} alone explains {item.explained:.1%} of the variance of "
             f"{target.name}: {subject} ranges from {low} to {high}."
@@ -121,18 +133,21 @@ def _relation_findings(
 
 
 def _period_finding(frame: Frame, contract: Contract, period: Period) -> str:
-    outcome = numbers(frame, contract.target.name)
-    binary = is_binary(outcome)
     order = np.argsort(moments(frame, period.column), kind="stable")
-    quarter = max(outcome.size // 4, 1)
-    first, last = (mean_interval(outcome[part]) for part in (order[:quarter], order[-quarter:]))
+    quarter = max(order.size // 4, 1)
+    parts = order[:quarter], order[-quarter:]
+    outcomes = asked(frame, contract)
+    # Of several classes, the one whose share moved most.
+    name = max(outcomes, key=lambda key: abs(np.diff([outcomes[key][p].mean() for p in parts])[0]))
+    binary = is_binary(outcomes[name])
+    subject = f"the share with {name}" if binary else f"the mean of {name}"
+    first, last = (mean_interval(outcomes[name][part]) for part in parts)
     ends = [_amount(part[0], contract.target, binary=binary) for part in (first, last)]
     changed = first[2] < last[1] or last[2] < first[1]
     trend = (
-        f"the mean of {contract.target.name} moved from {ends[0]} in the first quarter of the "
-        f"rows to {ends[1]} in the last"
+        f"{subject} moved from {ends[0]} in the first quarter of the rows to {ends[1]} in the last"
         if changed
-        else f"the mean of {contract.target.name} shows no clear change over it"
+        else f"{subject} shows no clear change over it"
     )
     return f"The rows span {period.start[:10]} to {period.end[:10]} by {period.column}; {trend}."
 
@@ -176,31 +191,34 @@ def explore(frame: Frame, contract: Contract) -> Exploration:
         frame: cleaned rows with the columns of the contract; the target has no missing value.
         contract: the meaning of the columns.
     """
-    outcome = numbers(frame, contract.target.name)
+    outcomes = asked(frame, contract)
+    target = contract.target
     numeric = {
         column.name: summarise_numbers(numbers(frame, column.name))
-        for column in contract.with_role("numeric", "target")
+        for column in [*contract.with_role("numeric"), *filter(is_number, [target])]
     }
     categorical = {
         column.name: summarise_categories(texts(frame, column.name))
-        for column in contract.with_role("categorical")
+        for column in [*contract.with_role("categorical"), *filterfalse(is_number, [target])]
     }
     described = {
         column.name: summarise_texts(texts(frame, column.name))
         for column in contract.with_role("text", "group")
     }
     found = relations(frame, contract)
-    correlated = strong_correlations(rank_correlations(frame, contract))
+    correlated = strong_correlations(rank_correlations(frame, contract), contract)
     timestamps = contract.with_role("timestamp")
     period = None
     if timestamps:
         when = moments(frame, timestamps[0].name)
         start, end = (str(moment.astype("datetime64[s]")) for moment in (when.min(), when.max()))
         period = Period(timestamps[0].name, start, end)
-    inputs = {name: item for name, item in numeric.items() if name != contract.target.name}
+    inputs = {name: item for name, item in numeric.items() if name != target.name}
     findings = [
-        _target_finding(outcome, contract.target),
-        *_relation_findings(found, contract, binary=is_binary(outcome)),
+        _target_finding(outcomes, target),
+        *_relation_findings(
+            found, contract, binary=all(is_binary(outcome) for outcome in outcomes.values())
+        ),
         *([_period_finding(frame, contract, period)] if period else []),
         *(
             f"{pair.first} and {pair.second} rank rows almost alike "
@@ -211,8 +229,8 @@ def explore(frame: Frame, contract: Contract) -> Exploration:
         *_text_findings(described, contract),
     ]
     return Exploration(
-        rows=outcome.size,
-        target=contract.target.name,
+        rows=frame.shape[0],
+        target=target.name,
         period=period,
         numeric=numeric,
         categorical=categorical,

@@ -1,6 +1,7 @@
 """Figures of the data that a model learns from."""
 
 from collections.abc import Callable, Sequence
+from itertools import filterfalse
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ from data_viz.summaries import (
     MISSING,
     Group,
     Relation,
+    asked,
     is_binary,
+    is_number,
     moments,
     numbers,
     outcome_group,
@@ -41,11 +44,7 @@ PANELS = 30
 BARS = 12
 CELLS = 20
 PERIODS = 24
-
-
-def outcome_label(target: Column, *, binary: bool) -> str:
-    """Say what the mean of the target is."""
-    return f"share with {target.name} = 1" if binary else f"mean {column_label(target)}"
+LINES = (ORANGE, BLUE, INK, GREY)
 
 
 def _first(columns: Sequence[Column], title: str, limit: int) -> tuple[Sequence[Column], str]:
@@ -60,10 +59,9 @@ def _empty(axes: Axes) -> None:
 
 @rc_context(STYLE)
 def distribution_figure(frame: Frame, contract: Contract) -> Figure:
-    """Show a histogram per numeric column, the target first."""
-    columns, title = _first(
-        [contract.target, *contract.with_role("numeric")], "Distributions", PANELS
-    )
+    """Show a histogram per numeric column, the target first if it is a number."""
+    shown = [*filter(is_number, [contract.target]), *contract.with_role("numeric")]
+    columns, title = _first(shown, "Distributions", PANELS)
     figure, grid = panels(len(columns), title)
     for column, axes in zip(columns, grid, strict=True):
         values = numbers(frame, column.name)
@@ -92,10 +90,14 @@ def distribution_figure(frame: Frame, contract: Contract) -> Figure:
     return figure
 
 
+def _categories(contract: Contract) -> list[Column]:
+    return [*filterfalse(is_number, [contract.target]), *contract.with_role("categorical")]
+
+
 @rc_context(STYLE)
 def category_figure(frame: Frame, contract: Contract) -> Figure:
-    """Show the number of rows per category of every categorical column."""
-    columns, title = _first(contract.with_role("categorical"), "Categories", PANELS)
+    """Show the number of rows per category of every categorical column, and per class."""
+    columns, title = _first(_categories(contract), "Categories", PANELS)
     figure, grid = panels(len(columns), title, columns=2)
     for column, axes in zip(columns, grid, strict=True):
         summary = summarise_categories(texts(frame, column.name))
@@ -105,7 +107,8 @@ def category_figure(frame: Frame, contract: Contract) -> Figure:
             shown[f"{len(counts) - BARS} others"] = sum(count for _, count in counts[BARS:])
         if summary.missing:
             shown[MISSING] = summary.missing
-        colours = [GREY if name == MISSING else BLUE for name in shown]
+        is_target = column.role == "target"
+        colours = [GREY if name == MISSING else ORANGE if is_target else BLUE for name in shown]
         bars = axes.barh(list(shown), list(shown.values()), color=colours)
         axes.bar_label(
             bars, [f"{n / summary.rows:.1%}" for n in shown.values()], padding=3, fontsize=8
@@ -113,7 +116,7 @@ def category_figure(frame: Frame, contract: Contract) -> Figure:
         axes.invert_yaxis()
         axes.margins(x=0.15)
         axes.grid(visible=False, axis="y")
-        axes.set_title(column.name)
+        axes.set_title(f"{column.name}{' (target)' if is_target else ''}")
         axes.set_xlabel("rows")
         thousands(axes.xaxis)
     return figure
@@ -155,7 +158,7 @@ def missingness_figure(frame: Frame, contract: Contract) -> Figure:
 
 
 @rc_context(STYLE)
-def correlation_figure(correlations: pd.DataFrame) -> Figure:
+def correlation_figure(correlations: pd.DataFrame, target: str) -> Figure:
     """Show the lower triangle of a matrix of rank correlations, the target in the last row."""
     names = [*correlations.columns[:-1][: CELLS - 1], correlations.columns[-1]]
     matrix = correlations.loc[names, names].to_numpy()
@@ -179,7 +182,7 @@ def correlation_figure(correlations: pd.DataFrame) -> Figure:
     axes.set_yticks(range(size), names[1:])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    axes.get_yticklabels()[-1].set_color(ORANGE)
+    axes.get_yticklabels()[-1].set_color(ORANGE if names[-1] == target else INK)
     bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.01)
     bar.set_label("correlation")
     bar.outline.set_visible(False)
@@ -229,32 +232,34 @@ def _draw_categorical_relation(axes: Axes, groups: Sequence[Group]) -> None:
 
 
 @rc_context(STYLE)
-def relation_figure(
-    found: Sequence[Relation], contract: Contract, overall: float, *, binary: bool
-) -> Figure:
+def relation_figure(found: Sequence[Relation], contract: Contract, *, binary: bool) -> Figure:
     """Show the mean of the target, with 95% intervals, per group of each column.
+
+    Of several classes, each column shows the share of the one that differs most, which its title
+    names; dashed is the mean over all rows.
 
     Args:
         found: the relations, the strongest first.
         contract: units of the columns.
-        overall: the mean of the target over all rows, drawn as a dashed line.
-        binary: whether the target is 0 or 1, so that its mean is a share.
+        binary: whether the means are shares.
     """
     columns = {column.name: column for column in contract.columns}
     shown = list(found[:PANELS])
-    label = outcome_label(contract.target, binary=binary)
+    several = len({item.about for item in found}) > 1
+    about = "the class that differs most" if several else found[0].about
+    label = f"share with {about}" if binary else f"mean {column_label(contract.target)}"
     title = f"{label[0].upper()}{label[1:]}, per group of rows with 95% interval"
     figure, grid = panels(len(shown), title)
     for item, axes in zip(shown, grid, strict=True):
         column = columns[item.column]
-        axes.axhline(overall, color=GREY, linestyle="--", linewidth=1)
+        axes.axhline(item.overall, color=GREY, linestyle="--", linewidth=1)
         axes.yaxis.set_tick_params(labelleft=True)
         if column.role == "categorical":
             _draw_categorical_relation(axes, item.groups)
         else:
             _draw_numeric_relation(axes, item.groups)
             axes.set_xlabel(column.unit)
-        axes.set_title(column.name)
+        axes.set_title(f"{column.name}\n{item.about}" if several else column.name)
         axes.sharey(grid[0])
     if binary:
         percent(grid[0].yaxis)
@@ -264,9 +269,12 @@ def relation_figure(
 
 @rc_context(STYLE)
 def timeline_figure(frame: Frame, contract: Contract) -> Figure:
-    """Show the number of rows and the mean of the target over the first timestamp column."""
+    """Show the number of rows and the mean of the target over the first timestamp column.
+
+    Of several classes, the shares of the most frequent ones are shown.
+    """
     column = contract.with_role("timestamp")[0]
-    outcome = numbers(frame, contract.target.name)
+    outcomes = asked(frame, contract)
     when = moments(frame, column.name)
     days = (when - when.min()) / np.timedelta64(1, "D")
     span = max(float(days.max()), 1e-6)
@@ -284,13 +292,22 @@ def timeline_figure(frame: Frame, contract: Contract) -> Figure:
     upper.grid(visible=False, axis="x")
     thousands(upper.yaxis)
     filled = [code for code in range(count) if rows[code] > 1]
-    groups = [outcome_group(str(code), outcome[codes == code], None) for code in filled]
-    _draw_means(lower, centres[filled], groups, fmt="o-", color=ORANGE, elinewidth=1.2)
-    lower.axhline(float(outcome.mean()), color=GREY, linestyle="--", linewidth=1)
-    binary = is_binary(outcome)
-    lower.set_ylabel(outcome_label(contract.target, binary=binary))
+    frequent = sorted(outcomes, key=lambda name: -outcomes[name].mean())[: len(LINES)]
+    for name, colour in zip(frequent, LINES, strict=False):
+        outcome = outcomes[name]
+        groups = [outcome_group(str(code), outcome[codes == code], None) for code in filled]
+        _draw_means(
+            lower, centres[filled], groups, fmt="o-", color=colour, elinewidth=1.2, label=name
+        )
+        lower.axhline(float(outcome.mean()), color=colour, linestyle="--", linewidth=1, alpha=0.5)
+    binary = all(is_binary(outcome) for outcome in outcomes.values())
+    mean = f"mean {column_label(contract.target)}"
+    lower.set_ylabel(f"share with {frequent[0]}" if binary else mean)
     if binary:
         percent(lower.yaxis)
+    if len(frequent) > 1:
+        lower.set_ylabel("share of rows")
+        lower.legend(ncols=2)
     lower.set_xlabel("UTC")
     lower.sharex(upper)
     return figure
@@ -300,20 +317,22 @@ def exploration_figures(
     frame: Frame, contract: Contract, found: Sequence[Relation], correlations: pd.DataFrame
 ) -> dict[str, Figure]:
     """Return every figure for which the contract has columns, by name."""
-    outcome = numbers(frame, contract.target.name)
+    binary = all(is_binary(outcome) for outcome in asked(frame, contract).values())
+    target = contract.target.name
     makers: dict[str, tuple[bool, Callable[[], Figure]]] = {
-        "distributions": (True, lambda: distribution_figure(frame, contract)),
+        "distributions": (
+            is_number(contract.target) or bool(contract.with_role("numeric")),
+            lambda: distribution_figure(frame, contract),
+        ),
         "categories": (
-            bool(contract.with_role("categorical")),
+            bool(_categories(contract)),
             lambda: category_figure(frame, contract),
         ),
         "missing_values": (True, lambda: missingness_figure(frame, contract)),
-        "correlations": (len(correlations) > 1, lambda: correlation_figure(correlations)),
+        "correlations": (len(correlations) > 1, lambda: correlation_figure(correlations, target)),
         "target_relations": (
             bool(found),
-            lambda: relation_figure(
-                found, contract, float(outcome.mean()), binary=is_binary(outcome)
-            ),
+            lambda: relation_figure(found, contract, binary=binary),
         ),
         "timeline": (
             bool(contract.with_role("timestamp")),

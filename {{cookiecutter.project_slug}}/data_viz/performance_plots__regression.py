@@ -1,7 +1,5 @@
 """Figures of how well the predictions of a regression fit the outcomes."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps, rc_context
@@ -23,6 +21,7 @@ from data_viz.plot_utils import (
 )
 from data_viz.summaries import mean_interval
 from utils.config import Column
+from utils.outcome import Decision
 
 Array = npt.NDArray[np.float64]
 
@@ -55,15 +54,15 @@ def _draw_density(figure: Figure, axes: Axes, across: Array, up: Array) -> None:
 
 @rc_context(STYLE)
 def predicted_actual_figure(
-    outcome: Array, predicted: Array, decision: Mapping[str, float], column: Column
+    outcome: Array, predicted: Array, decision: Decision, column: Column
 ) -> Figure:
     """Show the outcome against the prediction, with the prediction interval around it."""
     figure, (axes,) = panels(1, "Outcome against prediction on the held-out rows", height=4.6)
     _draw_density(figure, axes, predicted, outcome)
     ends = np.array([predicted.min(), predicted.max()])
     axes.plot(ends, ends, color=INK, linewidth=1.4, label="outcome = prediction")
-    for name, shown in (("lower", "prediction interval"), ("upper", "_")):
-        axes.plot(ends, ends + decision[name], "--", color=ORANGE, linewidth=1.4, label=shown)
+    for end, shown in ((decision.lower, "prediction interval"), (decision.upper, "_")):
+        axes.plot(ends, ends + end, "--", color=ORANGE, linewidth=1.4, label=shown)
     axes.set_xlabel(f"predicted {column_label(column)}")
     axes.set_ylabel(f"actual {column_label(column)}")
     axes.legend(loc="upper left")
@@ -71,9 +70,7 @@ def predicted_actual_figure(
 
 
 @rc_context(STYLE)
-def residual_figure(
-    outcome: Array, predicted: Array, decision: Mapping[str, float], column: Column
-) -> Figure:
+def residual_figure(outcome: Array, predicted: Array, decision: Decision, column: Column) -> Figure:
     """Show the residual against the prediction, with its median per tenth of the rows."""
     del decision
     figure, (axes,) = panels(1, "Residuals against prediction on the held-out rows", height=4)
@@ -95,7 +92,7 @@ def residual_figure(
 
 @rc_context(STYLE)
 def residual_distribution_figure(
-    outcome: Array, predicted: Array, decision: Mapping[str, float], column: Column
+    outcome: Array, predicted: Array, decision: Decision, column: Column
 ) -> Figure:
     """Show how often each size of error occurs, and the prediction interval."""
     figure, (axes,) = panels(1, "Distribution of the residuals on the held-out rows", height=3.4)
@@ -105,9 +102,9 @@ def residual_distribution_figure(
     axes.hist(residuals, bins=fine.tolist(), color=BLUE, rwidth=0.92)
     median = float(np.median(residuals))
     axes.axvline(median, color=INK, linewidth=1.4, label=f"median {median:+.3g}")
-    bounds = f"prediction interval {decision['lower']:+.3g} to {decision['upper']:+.3g}"
-    for name, shown in (("lower", bounds), ("upper", "_")):
-        axes.axvline(decision[name], color=ORANGE, linestyle="--", linewidth=1.4, label=shown)
+    bounds = f"prediction interval {decision.lower:+.3g} to {decision.upper:+.3g}"
+    for end, shown in ((decision.lower, bounds), (decision.upper, "_")):
+        axes.axvline(end, color=ORANGE, linestyle="--", linewidth=1.4, label=shown)
     outside = float(np.mean((residuals < edges[0]) | (residuals > edges[-1])))
     if outside > 0:
         note = f"{outside:.1%} lie outside"
@@ -122,12 +119,12 @@ def residual_distribution_figure(
 
 @rc_context(STYLE)
 def interval_coverage_figure(
-    outcome: Array, predicted: Array, decision: Mapping[str, float], column: Column
+    outcome: Array, predicted: Array, decision: Decision, column: Column
 ) -> Figure:
     """Show how often the prediction interval holds the outcome, per tenth of the predictions."""
     figure, (axes,) = panels(1, "Coverage of the prediction interval", height=3.6)
     residuals = outcome - predicted
-    inside = ((residuals >= decision["lower"]) & (residuals <= decision["upper"])).astype(float)
+    inside = ((residuals >= decision.lower) & (residuals <= decision.upper)).astype(float)
     codes = decile_codes(predicted)
     found = np.unique(codes)
     centres = [float(np.median(predicted[codes == code])) for code in found]
@@ -157,14 +154,14 @@ def interval_coverage_figure(
 
 
 def performance_figures(
-    outcome: Array, predicted: Array, decision: Mapping[str, float], target_column: Column
+    outcome: Array, predicted: Array, decision: Decision, target_column: Column
 ) -> dict[str, Figure]:
     """Return the figures of the evaluation by name.
 
     Args:
         outcome: in the unit of the target, shape (n,).
         predicted: in the unit of the target, shape (n,).
-        decision: ``lower`` and ``upper``, which added to a prediction give its interval.
+        decision: the interval around a prediction.
         target_column: what is predicted.
     """
     makers = {

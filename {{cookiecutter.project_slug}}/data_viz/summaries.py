@@ -1,6 +1,7 @@
 """Numbers about the columns of a table: summaries, groups of rows, relations and correlations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from data_prep.storage import Frame
-from utils.config import Contract
+from utils.config import Column, Contract
 
 MISSING = "missing"
 CONFIDENCE = 0.95
@@ -36,10 +37,14 @@ class Relation(msgspec.Struct, frozen=True):
     """How the target differs between groups of one column.
 
     ``explained`` is the share of the target's variance that lies between the groups, adjusted for
-    their number; ``p_value`` that of the F test of equal means.
+    their number: eta squared or, for more than two classes, the tau of Goodman and Kruskal.
+    ``p_value`` is that of the F test of equal means. The means of ``groups`` and ``overall`` are
+    those of ``about``, of several classes the one that differs most.
     """
 
     column: str
+    about: str
+    overall: float
     explained: float
     p_value: float
     groups: list[Group]
@@ -107,6 +112,25 @@ def moments(frame: Frame, name: str) -> npt.NDArray[np.datetime64]:
     """Return a column of timestamps, NaT for missing, shape (n,)."""
     values: npt.NDArray[np.datetime64] = frame.select(name).to_arrow()[name].to_numpy()
     return values.astype("datetime64[us]")
+
+
+def is_number(column: Column) -> bool:
+    """Whether the values of a column are amounts or two numbers, not the names of classes."""
+    return column.type != "string" and len(column.allowed) <= 2  # noqa: PLR2004
+
+
+def asked(frame: Frame, contract: Contract) -> dict[str, Array]:
+    """Return what is asked about the target, by name, each of shape (n,).
+
+    That is its value or, where the contract lists classes, whether a row is of each class (1 or 0);
+    of two classes only the second is asked for.
+    """
+    name, classes = contract.target.name, contract.target.allowed
+    if not classes:
+        return {name: numbers(frame, name)}
+    values = np.array(frame.select(name).to_arrow()[name].to_pylist(), dtype=object)
+    shown = classes[1:] if len(classes) == 2 else classes  # noqa: PLR2004
+    return {f"{name} = {label}": (values == label).astype(np.float64) for label in shown}
 
 
 def is_binary(values: Array) -> bool:
@@ -205,42 +229,68 @@ def categorical_groups(values: Text, outcome: Array, order: Sequence[object]) ->
     return [outcome_group(name, outcome[values == name], None) for name in names]
 
 
-def relation(name: str, groups: Sequence[Group], samples: Sequence[Array]) -> Relation:
-    """Measure how much of the target's variance lies between groups.
+def explained_share(samples: Sequence[Array]) -> tuple[float, float]:
+    """Return the share of variance between groups, and the p-value of there being none.
+
+    Source for several classes: Light and Margolin (1971), An Analysis of Variance for Categorical
+    Data.
+
+    Args:
+        samples: what is asked about the target for the rows of each group, shape (rows, questions).
+    """
+    everything = np.concatenate(list(samples))
+    rows, questions = everything.shape
+    total = float(np.sum((everything - everything.mean(axis=0)) ** 2))
+    if sum(len(sample) > 1 for sample in samples) < 2 or total == 0:  # noqa: PLR2004
+        return 0.0, 1.0
+    within = sum(float(np.sum((sample - sample.mean(axis=0)) ** 2)) for sample in samples)
+    freedom = max(rows - len(samples), 1)
+    explained = 1 - (within / freedom) / (total / (rows - 1))
+    between = (total - within) / (len(samples) - 1)
+    statistic = between / (within / freedom) if within > 0 else float("inf")
+    # The shares of all classes sum to 1, so one of them is not free.
+    free = max(questions - 1, 1)
+    p_value = float(stats.f.sf(statistic, free * (len(samples) - 1), free * freedom))
+    return max(explained, 0.0), p_value
+
+
+def relation(
+    name: str,
+    outcomes: Mapping[str, Array],
+    masks: Sequence[npt.NDArray[np.bool_]],
+    describe: Callable[[Array], list[Group]],
+) -> Relation:
+    """Measure how the target differs between groups of rows.
 
     Args:
         name: the column that makes the groups.
-        groups: a description of each group.
-        samples: the target of each group.
+        outcomes: what is asked about the target, each of shape (n,).
+        masks: the rows of each group, each of shape (n,).
+        describe: describes each group by the means of an outcome.
     """
-    usable = [sample for sample in samples if sample.size > 1]
-    everything = np.concatenate(list(samples))
-    total = float(np.sum((everything - everything.mean()) ** 2))
-    if len(usable) < 2 or total == 0:  # noqa: PLR2004
-        return Relation(name, 0.0, 1.0, list(groups))
-    within = sum(float(np.sum((sample - sample.mean()) ** 2)) for sample in samples)
-    freedom = max(everything.size - len(samples), 1)
-    explained = 1 - (within / freedom) / (total / (everything.size - 1))
-    between = (total - within) / (len(samples) - 1)
-    statistic = between / (within / freedom) if within > 0 else float("inf")
-    p_value = float(stats.f.sf(statistic, len(samples) - 1, freedom))
-    return Relation(name, max(explained, 0.0), p_value, list(groups))
+    matrix = np.stack(list(outcomes.values()), axis=1)
+    samples = [matrix[mask] for mask in masks]
+    explained, p_value = explained_share(samples)
+    distances = [len(part) * (part.mean(axis=0) - matrix.mean(axis=0)) ** 2 for part in samples]
+    about = list(outcomes)[int(np.argmax(np.sum(distances, axis=0)))]
+    outcome = outcomes[about]
+    return Relation(name, about, float(outcome.mean()), explained, p_value, describe(outcome))
 
 
 def relations(frame: Frame, contract: Contract) -> list[Relation]:
     """Relate every numeric and categorical column to the target, the strongest first."""
-    outcome = numbers(frame, contract.target.name)
+    outcomes = asked(frame, contract)
     found = []
     for column in contract.with_role("numeric"):
         values = numbers(frame, column.name)
         codes = numeric_codes(values)
-        samples = [outcome[codes == code] for code in np.unique(codes)]
-        found.append(relation(column.name, numeric_groups(values, outcome), samples))
+        masks = [codes == code for code in np.unique(codes)]
+        found.append(relation(column.name, outcomes, masks, partial(numeric_groups, values)))
     for column in contract.with_role("categorical"):
         labels = texts(frame, column.name)
-        groups = categorical_groups(labels, outcome, column.allowed)
-        samples = [outcome[labels == group.label] for group in groups]
-        found.append(relation(column.name, groups, samples))
+        masks = [labels == label for label in sorted(set(labels))]
+        describe = partial(categorical_groups, labels, order=column.allowed)
+        found.append(relation(column.name, outcomes, masks, describe))
     return sorted(found, key=lambda item: -item.explained)
 
 
@@ -298,16 +348,18 @@ def summarise_texts(values: Text) -> TextSummary:
 def rank_correlations(frame: Frame, contract: Contract) -> pd.DataFrame:
     """Return Spearman's correlations of the numeric columns and the target, shape (k, k).
 
-    Each pair uses the rows in which both are known; a constant column gives NaN.
+    Each pair uses the rows in which both are known; a constant column gives NaN. A target of
+    classes has no ranks and is left out.
     """
-    columns = [*contract.with_role("numeric"), contract.target]
+    columns = [*contract.with_role("numeric"), *filter(is_number, [contract.target])]
     table = pd.DataFrame({column.name: numbers(frame, column.name) for column in columns})
     return table.corr(method="spearman")
 
 
-def strong_correlations(correlations: pd.DataFrame) -> list[Correlation]:
+def strong_correlations(correlations: pd.DataFrame, contract: Contract) -> list[Correlation]:
     """Return the pairs of inputs with a rank correlation of at least 0.7, the strongest first."""
-    names, matrix = list(correlations.columns[:-1]), correlations.to_numpy()
+    names = [column.name for column in contract.with_role("numeric")]
+    matrix = correlations.loc[names, names].to_numpy()
     pairs = [
         Correlation(names[row], names[column], float(matrix[row, column]))
         for row, column in zip(*np.triu_indices(len(names), k=1), strict=True)

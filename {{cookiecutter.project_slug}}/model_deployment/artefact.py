@@ -27,6 +27,7 @@ from data_prep.feature_engineering import FeatureNames, feature_names
 from utils.config import Project, ProjectError, Recipe
 from utils.files import sha256, write_json
 from utils.logging import run
+from utils.outcome import Decision
 
 MODELS = Path("models")
 POINTER = "live.json"
@@ -53,7 +54,7 @@ class Metadata(msgspec.Struct, frozen=True):
     version: str
     project: Project
     recipe: Recipe
-    decision: dict[str, float]
+    decision: Decision
     estimator: str
     metrics: dict[str, float | None]
     parity: float
@@ -80,7 +81,7 @@ class Scorer(NamedTuple):
     def score(
         self, numeric: npt.NDArray[np.float64], categorical: npt.NDArray[np.object_]
     ) -> npt.NDArray[np.float64]:
-        """Return the scores, shape (n,), of inputs in the order of ``names``."""
+        """Return the scores, shape (n,) or (n, k), of inputs in the order of ``names``."""
         feeds: dict[str, npt.NDArray[np.float64] | npt.NDArray[np.object_]] = {}
         if self.names.numeric:
             feeds["numeric"] = numeric

@@ -8,6 +8,7 @@ from model_deployment.artefact import Metadata
 from model_deployment.postprocessing import output_columns
 from model_deployment.request_plan import batch_type
 from utils.config import Column, Contract
+from utils.outcome import Decision
 from utils.records import as_integers, described, record_example, record_type
 
 JSON = "application/json"
@@ -58,7 +59,7 @@ class ModelDescription(msgspec.Struct, frozen=True):
     task: str
     estimator: str
     metrics: dict[str, float | None]
-    decision: dict[str, float]
+    decision: Decision
     features: FeatureList
     contract: Contract
 

@@ -1,19 +1,17 @@
 """From a score to what a caller gets: prediction and interval."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from utils.config import Column
+from utils.outcome import Decision
 
 SCORE = "prediction"
 
 
-def predictions(
-    scores: npt.NDArray[np.float64], decision: Mapping[str, float]
-) -> dict[str, npt.NDArray[Any]]:
+def predictions(scores: npt.NDArray[np.float64], decision: Decision) -> dict[str, npt.NDArray[Any]]:
     """Return the columns of the answer.
 
     Args:
@@ -25,8 +23,8 @@ def predictions(
     """
     return {
         SCORE: scores,
-        "interval_low": scores + decision["lower"],
-        "interval_high": scores + decision["upper"],
+        "interval_low": scores + decision.lower,
+        "interval_high": scores + decision.upper,
     }
 
 

@@ -206,7 +206,8 @@ def prepare(artefact: Artefact) -> Model:
         answer = model.answer(to_frame(to_rows([first], schema, "$"), schema))
     except msgspec.ValidationError as error:
         raise ProjectError(f"schema.yaml: an example breaks its own rule: {error}.") from error
-    if not np.isfinite(np.concatenate([*answer.values()]).astype(np.float64)).all():
+    numbers = [values for values in answer.values() if values.dtype.kind == "f"]
+    if not np.isfinite(np.concatenate(numbers)).all():
         raise ProjectError(f"Model {artefact.metadata.version} answers its example with {answer}.")
     return model
 

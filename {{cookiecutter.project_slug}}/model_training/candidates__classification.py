@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from utils.config import ProjectError
+from model_training.calibration import CalibratedClassifier
+from utils.config import Column, ProjectError
 
 
 class Candidate(NamedTuple):
@@ -66,7 +67,17 @@ def candidates(
     return chosen
 
 
+def estimator_for(candidate: Candidate, target: Column) -> BaseEstimator:
+    """Return the unfitted estimator of a candidate, which knows all classes of the target."""
+    return CalibratedClassifier(clone(candidate.estimator), len(target.allowed))
+
+
+def fitted_estimator(model: Pipeline) -> BaseEstimator:
+    """Return the estimator that was fitted on the encoded inputs, before any calibration."""
+    return model.named_steps["estimate"].estimator_
+
+
 def scores(model: Pipeline, inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Return the predicted probability of the target being 1, shape (n,)."""
-    probabilities: npt.NDArray[np.float64] = model.predict_proba(inputs)[:, 1]
+    """Return the predicted probability of each class, shape (n, k); rows sum to 1."""
+    probabilities: npt.NDArray[np.float64] = model.predict_proba(inputs)
     return probabilities

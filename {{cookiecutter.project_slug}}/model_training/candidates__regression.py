@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
-from utils.config import ProjectError
+from utils.config import Column, ProjectError
 
 
 class Candidate(NamedTuple):
@@ -64,6 +64,17 @@ def candidates(
             raise ProjectError(f"selection.candidates.{name} in params.yaml: {error}.") from error
         chosen[name] = Candidate(estimator, impute, scale)
     return chosen
+
+
+def estimator_for(candidate: Candidate, target: Column) -> BaseEstimator:
+    """Return the unfitted estimator of a candidate."""
+    del target
+    return clone(candidate.estimator)
+
+
+def fitted_estimator(model: Pipeline) -> BaseEstimator:
+    """Return the estimator that was fitted on the encoded inputs."""
+    return model.named_steps["estimate"]
 
 
 def scores(model: Pipeline, inputs: pd.DataFrame) -> npt.NDArray[np.float64]:

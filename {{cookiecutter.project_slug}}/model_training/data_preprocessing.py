@@ -17,11 +17,33 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from data_prep.feature_engineering import MISSING_CATEGORY, FeatureNames
 from data_prep.storage import Frame, read_parquet, write_parquet
-from utils.config import Contract, ProjectError, Split, load_contract, load_params
+from utils.config import (
+    SAMPLING_WEIGHT,
+    Contract,
+    ProjectError,
+    Split,
+    load_contract,
+    load_params,
+)
 from utils.logging import run
+from utils.outcome import encode
 from utils.paths import FEATURES, RECENT, SAMPLE, TEST, TRAIN
 
 log = logging.getLogger(__name__)
+
+
+def _draw(frame: Frame, contract: Contract, seed: int) -> npt.NDArray[np.int64]:
+    """Return the numbers of the rows in a drawn order, any part of which has all classes alike."""
+    drawn = np.random.default_rng(seed).permutation(frame.shape[0])
+    target = contract.target
+    if not target.allowed or target.name not in frame.columns:
+        return drawn
+    classes = np.array(frame[target.name].to_list(), dtype=object)[drawn]
+    places = np.zeros(drawn.size)
+    for label in target.allowed:
+        of_class = classes == label
+        places[of_class] = (np.arange(of_class.sum()) + 0.5) / max(of_class.sum(), 1)
+    return drawn[np.argsort(places, kind="stable")]
 
 
 def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Frame]:
@@ -31,7 +53,7 @@ def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Fra
         frame: one row per identifier.
         contract: names the timestamp and identifier columns.
         settings: ``time`` holds out the newest rows, as if the model had been trained before
-            they arrived; ``random`` draws them with ``seed``.
+            they arrived; ``random`` draws them with ``seed``, of each class the same share.
 
     Returns:
         Training rows and held-out rows; training rows are ordered by time for ``time``.
@@ -50,7 +72,7 @@ def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Fra
         timestamp = contract.with_role("timestamp")[0].name
         ordered = frame.sort(timestamp, *contract.identifiers)
         return ordered.head(rows - held_out), ordered.tail(held_out)
-    drawn = np.random.default_rng(settings.seed).permutation(rows)
+    drawn = _draw(frame, contract, settings.seed)
     return frame[np.sort(drawn[held_out:])], frame[np.sort(drawn[:held_out])]
 
 
@@ -65,9 +87,31 @@ def model_inputs(frame: Frame, names: FeatureNames) -> pd.DataFrame:
 
 
 def target(frame: Frame, contract: Contract) -> npt.NDArray[np.float64]:
-    """Return the target, shape (n,)."""
-    values: npt.NDArray[np.float64] = frame.to_arrow()[contract.target.name].to_numpy()
-    return values.astype(np.float64)
+    """Return the target as the numbers that models learn, shape (n,)."""
+    return encode(frame.to_arrow()[contract.target.name].to_pylist(), contract.target)
+
+
+def row_weights(frame: Frame, contract: Contract) -> npt.NDArray[np.float64]:
+    """Return how many rows each row stands for, shape (n,): 1 unless the table says otherwise.
+
+    It is the weight of the sampling times the column of the contract with the role weight.
+
+    Raises:
+        ProjectError: a weight is negative, missing or infinite, or all are 0.
+    """
+    weights = np.ones(frame.shape[0])
+    table = frame.to_arrow()
+    named = [column.name for column in contract.with_role("weight")]
+    for name in (SAMPLING_WEIGHT, *named):
+        if name in table.column_names:
+            weights *= table[name].to_numpy().astype(np.float64)
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise ProjectError(
+            f"The weights of the rows ({' times '.join([SAMPLING_WEIGHT, *named])}) must be finite "
+            "and not negative, and one at least above 0. Set a minimum in schema.yaml, so that "
+            "validation sets other rows apart."
+        )
+    return weights
 
 
 def encoder(

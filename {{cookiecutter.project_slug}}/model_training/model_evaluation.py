@@ -5,6 +5,7 @@ Usage: ``python -m model_training.model_evaluation``.
 
 import logging
 from pathlib import Path
+from typing import NamedTuple
 
 import narwhals as nw
 import numpy as np
@@ -15,8 +16,8 @@ from data_prep.storage import Frame, read_parquet, write_parquet
 from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from model_training.candidates import candidates, scores
-from model_training.data_preprocessing import model_inputs, target
-from model_training.model_selection import BASELINE, pipeline
+from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.model_selection import BASELINE, fit, pipeline
 from model_training.results import (
     Estimate,
     EvaluationReport,
@@ -24,6 +25,7 @@ from model_training.results import (
     Segment,
     Selection,
     load_model,
+    score_columns,
 )
 from utils.config import (
     Contract,
@@ -35,7 +37,15 @@ from utils.config import (
 )
 from utils.files import read_json, write_json
 from utils.logging import run
-from utils.metrics import METRICS, Metric, Value, decision_summary, load_value
+from utils.metrics import (
+    METRICS,
+    Metric,
+    Value,
+    decision_summary,
+    level_labels,
+    levels,
+    load_value,
+)
 from utils.paths import EVALUATION, PREDICTIONS, SELECTED, SELECTION, TEST, TRAIN
 
 FIGURES = Path("reports/figures/performance")
@@ -46,8 +56,17 @@ Array = npt.NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 
+class Measured(NamedTuple):
+    """Rows to measure on: outcome (n,), weights (n,), scores of model and baseline, by row."""
+
+    outcome: Array
+    weights: Array
+    model: Array
+    baseline: Array
+
+
 def bootstrap(
-    metric: Metric, value: Value, data: tuple[Array, Array, Array], settings: Evaluation, seed: int
+    metric: Metric, value: Value, data: Measured, settings: Evaluation, seed: int
 ) -> tuple[Estimate, Estimate, Estimate]:
     """Estimate a metric of the model, of the baseline and the improvement between them.
 
@@ -57,28 +76,28 @@ def bootstrap(
     Args:
         metric: the metric.
         value: what each decision or error is worth.
-        data: outcome, scores of the model and scores of the baseline, each of shape (n,).
+        data: the rows.
         settings: number of resamples and confidence.
         seed: makes the intervals repeatable.
 
     Returns:
         Model, baseline and improvement; a positive improvement means the model is better.
     """
-    outcome, model, baseline = data
+    outcome, weights = data.outcome, data.weights
     sign = 1.0 if metric.greater_is_better else -1.0
     generator = np.random.default_rng(seed)
     drawn = []
     for _ in range(settings.bootstrap_samples):
         rows = generator.integers(0, outcome.size, outcome.size)
         drawn.append(
-            (
-                metric.function(outcome[rows], model[rows], value),
-                metric.function(outcome[rows], baseline[rows], value),
-            )
+            [
+                metric.function(outcome[rows], side[rows], weights[rows], value)
+                for side in (data.model, data.baseline)
+            ]
         )
     resampled = np.array(drawn)
     exact = np.array(
-        [metric.function(outcome, model, value), metric.function(outcome, baseline, value)]
+        [metric.function(outcome, side, weights, value) for side in (data.model, data.baseline)]
     )
     tail = (1 - settings.confidence) / 2
 
@@ -99,24 +118,27 @@ def bootstrap(
 
 
 def segment_results(
-    frame: Frame, data: tuple[Array, Array], columns: tuple[str, ...], metric: Metric, value: Value
+    frame: Frame, data: Measured, columns: tuple[str, ...], metric: Metric, value: Value
 ) -> list[Segment]:
     """Measure the chosen metric for every category of ``columns``, largest segments first."""
-    outcome, predicted = data
     results = []
     for column in columns:
         categories = np.array(frame[column].to_list(), dtype=object)
         found = []
         for category in np.unique(categories.astype(str)):
             rows = categories == category
-            measured = metric.function(outcome[rows], predicted[rows], value)
+            part = (data.outcome[rows], data.model[rows], data.weights[rows])
+            if not part[-1].any():
+                continue
+            measured = metric.function(*part, value)
+            mean_outcome, mean_score = levels(*part)
             found.append(
                 Segment(
                     column=column,
                     category=str(category),
                     rows=int(rows.sum()),
-                    mean_outcome=float(outcome[rows].mean()),
-                    mean_score=float(predicted[rows].mean()),
+                    mean_outcome=mean_outcome,
+                    mean_score=mean_score,
                     metric=float(measured) if np.isfinite(measured) else None,
                 )
             )
@@ -129,7 +151,7 @@ def _baseline_scores(train: Frame, test: Frame, contract: Contract) -> Array:
     names = feature_names(recipe(params, contract))
     competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
     model = pipeline(competing[BASELINE], names, contract)
-    model.fit(model_inputs(train, names), target(train, contract))
+    fit(model, model_inputs(train, names), target(train, contract), row_weights(train, contract))
     return scores(model, model_inputs(test, names))
 
 
@@ -137,12 +159,13 @@ def main() -> None:
     """Measure the selected model once on rows that no earlier step has used."""
     params, contract = load_params(), load_contract()
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
-    value = load_value(params.value)
+    value = load_value(params.value, contract.target)
     train, test = read_parquet(TRAIN), read_parquet(TEST)
     names = feature_names(recipe(params, contract))
     outcome = target(test, contract)
     predicted = scores(load_model(SELECTED), model_inputs(test, names))
-    data = (outcome, predicted, _baseline_scores(train, test, contract))
+    weights = row_weights(test, contract)
+    data = Measured(outcome, weights, predicted, _baseline_scores(train, test, contract))
     units = {"currency": value.currency, "target": contract.target.unit}
     results = [
         MetricResult(
@@ -159,17 +182,18 @@ def main() -> None:
         rows=outcome.size,
         confidence=params.evaluation.confidence,
         metrics=results,
-        decision={
-            **selection.decision,
-            **decision_summary(outcome, predicted, selection.decision),
-        },
+        decision=decision_summary(outcome, predicted, weights, value, selection.decision),
+        level_labels=level_labels(contract.target),
         segments=segment_results(
-            test, data[:2], params.evaluation.segments, METRICS[selection.metric], value
+            test, data, params.evaluation.segments, METRICS[selection.metric], value
         ),
     )
     keys = test.select(*contract.identifiers, contract.target.name)
-    score = nw.new_series("score", predicted, nw.Float64, backend=keys.implementation)
-    write_parquet(keys.with_columns(score), PREDICTIONS)
+    columns = [
+        nw.new_series(name, values, nw.Float64, backend=keys.implementation)
+        for name, values in score_columns(predicted).items()
+    ]
+    write_parquet(keys.with_columns(columns), PREDICTIONS)
     write_json(EVALUATION, report)
     write_json(SUMMARY, {result.name: result.model.value for result in results})
     chosen_metric = METRICS[selection.metric]

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import subprocess
 from importlib.metadata import version as library_version
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,10 +37,10 @@ from model_deployment.artefact import (
 from model_deployment.postprocessing import predictions
 from model_deployment.preprocessing import model_inputs as serving_inputs
 from model_deployment.preprocessing import standardise_records
-from model_training.candidates import scores
+from model_training.candidates import fitted_estimator, scores
 from model_training.data_preprocessing import model_inputs
 from model_training.onnx_graph import build_graph
-from model_training.results import EvaluationReport, Selection, load_model
+from model_training.results import EvaluationReport, Selection, load_model, scores_of
 from utils.config import (
     SCHEMA_PATH,
     Contract,
@@ -53,6 +54,7 @@ from utils.config import (
 from utils.files import read_json, sha256, write_json, write_text
 from utils.logging import run
 from utils.markdown import escape, number
+from utils.outcome import Decision
 from utils.paths import (
     EVALUATION,
     OUT_OF_FOLD,
@@ -77,9 +79,9 @@ log = logging.getLogger(__name__)
 
 def thresholds(model: Pipeline, inputs: int) -> list[npt.NDArray[np.float64]]:
     """Return, per numeric input, the values at which a tree of the model splits."""
-    estimator = model.named_steps["estimate"]
+    estimator = fitted_estimator(model)
     pairs: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
-    for (predictor,) in getattr(estimator, "_predictors", []):
+    for predictor in chain.from_iterable(getattr(estimator, "_predictors", [])):
         inner = predictor.nodes[predictor.nodes["is_leaf"] == 0]
         pairs.append((inner["feature_idx"].astype(np.int64), inner["num_threshold"]))
     trees = [fitted.tree_ for fitted in getattr(estimator, "estimators_", [])]
@@ -200,7 +202,7 @@ def git_commit() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
 
 
-def write_reference(path: Path, decision: dict[str, float], contract: Contract) -> None:
+def write_reference(path: Path, decision: Decision, contract: Contract) -> None:
     """Write what monitoring compares with: training records and their out-of-fold predictions.
 
     A record has the inputs and the target; free text stays where it is.
@@ -209,14 +211,14 @@ def write_reference(path: Path, decision: dict[str, float], contract: Contract) 
     are comparable with those of new records.
     """
     unseen = pl.read_parquet(OUT_OF_FOLD)
-    keys = [name for name in unseen.columns if name != "score"]
+    keys = contract.identifiers
     sample = unseen.sort(keys).gather_every(max(1, -(-unseen.height // REFERENCE_ROWS)))
     names = [column.name for column in (*contract.inputs, contract.target)]
     known = pl.read_parquet(SAMPLE, columns=names)
-    records = sample.join(known, on=keys, how="left", maintain_order="left")
-    answer = predictions(records["score"].to_numpy(), decision)
+    records = sample.select(keys).join(known, on=keys, how="left", maintain_order="left")
+    answer = predictions(scores_of(sample.drop(keys).to_arrow()), decision)
     columns = [pl.Series(name, values) for name, values in answer.items()]
-    records.drop("score").with_columns(columns).write_parquet(path)
+    records.with_columns(columns).write_parquet(path)
 
 
 def model_card(metadata: Metadata, report: EvaluationReport) -> str:

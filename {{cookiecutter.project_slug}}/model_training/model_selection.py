@@ -15,19 +15,20 @@ import numpy.typing as npt
 import pandas as pd
 import skops.io
 from sklearn.base import clone
-from sklearn.model_selection import KFold, StratifiedKFold, TimeSeriesSplit
+from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
 from data_prep.storage import read_parquet, write_parquet
-from model_training.candidates import Candidate, candidates, scores
-from model_training.data_preprocessing import encoder, model_inputs, target
+from model_training.candidates import Candidate, candidates, estimator_for, scores
+from model_training.data_preprocessing import encoder, model_inputs, row_weights, target
+from model_training.finishing import finish
 from model_training.parallel import each
-from model_training.results import CandidateResult, LearningPoint, Selection
+from model_training.results import CandidateResult, LearningPoint, Selection, score_columns
 from utils.config import Contract, ProjectError, Split, load_contract, load_params, recipe
 from utils.files import atomic_path, write_json
 from utils.logging import run
-from utils.metrics import METRICS, Metric, Value, fit_decision, load_value
+from utils.metrics import METRICS, Metric, Value, load_value
 from utils.paths import OUT_OF_FOLD, SELECTED, SELECTION, TRAIN
 
 BASELINE = "baseline"
@@ -44,18 +45,22 @@ def make_folds(outcome: Array, settings: Split) -> Folds:
     """Return (training, validation) row numbers per fold.
 
     ``time`` trains on the past and validates on what follows it, in expanding windows, so rows
-    must be in time order; ``random`` shuffles, keeping the class shares where the target has two
-    values.
+    must be in time order; ``random`` shuffles, keeping the share of each value of the target that
+    occurs often enough for every fold.
     """
     count, seed = settings.folds, settings.seed
+    _, codes, counts = np.unique(outcome, return_inverse=True, return_counts=True)
+    strata = np.where(counts[codes] >= count, codes, -1)
     if settings.method == "time":
         splitter = TimeSeriesSplit(n_splits=count)
-    elif np.unique(outcome).size == 2:  # noqa: PLR2004
+    elif np.count_nonzero(strata < 0) in range(1, count):
+        # Too few are left over to be a stratum; they join the largest.
+        strata[strata < 0] = np.argmax(counts)
         splitter = StratifiedKFold(n_splits=count, shuffle=True, random_state=seed)
     else:
-        splitter = KFold(n_splits=count, shuffle=True, random_state=seed)
+        splitter = StratifiedKFold(n_splits=count, shuffle=True, random_state=seed)
     try:
-        return list(splitter.split(np.zeros((outcome.size, 1)), outcome))
+        return list(splitter.split(np.zeros((outcome.size, 1)), strata))
     except ValueError as error:
         raise ProjectError(f"split.folds is {count} for {outcome.size} rows: {error}") from error
 
@@ -63,46 +68,72 @@ def make_folds(outcome: Array, settings: Split) -> Folds:
 def pipeline(candidate: Candidate, names: FeatureNames, contract: Contract) -> Pipeline:
     """Return the unfitted encoder and estimator of a candidate as one model."""
     prepared = encoder(names, contract, impute=candidate.impute, scale=candidate.scale)
-    return Pipeline([("encode", prepared), ("estimate", clone(candidate.estimator))])
+    estimator = estimator_for(candidate, contract.target)
+    return Pipeline([("encode", prepared), ("estimate", estimator)])
+
+
+def fit(model: Pipeline, inputs: pd.DataFrame, outcome: Array, weights: Array) -> Pipeline:
+    """Fit a model in place and return it.
+
+    Weights go to the estimator and to the scaler; medians of missing values are those of the rows
+    as they are.
+
+    Args:
+        model: encoder and estimator.
+        inputs: shape (n, features).
+        outcome: shape (n,).
+        weights: how many rows each row stands for, shape (n,).
+    """
+    if (weights == 1).all():
+        return model.fit(inputs, outcome)
+    encode, estimator = model.named_steps["encode"], model.named_steps["estimate"]
+    encode.fit(inputs)
+    numeric = encode.named_transformers_["numeric"]
+    if isinstance(numeric, Pipeline) and "scale" in numeric.named_steps:
+        numbers = inputs[list(encode.feature_names_in_[encode.output_indices_["numeric"]])]
+        numeric.named_steps["scale"].fit(numeric[:-1].transform(numbers), sample_weight=weights)
+    estimator.fit(encode.transform(inputs), outcome, sample_weight=weights)
+    return model
 
 
 def unseen_scores(
     models: Mapping[str, Pipeline],
     inputs: pd.DataFrame,
     outcome: Array,
+    weights: Array,
     task: tuple[str, Rows, Rows],
 ) -> Array:
     """Return the scores of the validation rows of a task (model, training, validation)."""
     name, training, validation = task
-    fitted = clone(models[name]).fit(inputs.iloc[training], outcome[training])
+    fitted = fit(clone(models[name]), inputs.iloc[training], outcome[training], weights[training])
     return scores(fitted, inputs.iloc[validation])
 
 
 def out_of_fold(
-    model: Pipeline, inputs: pd.DataFrame, outcome: Array, folds: Folds
+    model: Pipeline, inputs: pd.DataFrame, outcome: Array, weights: Array, folds: Folds
 ) -> Iterator[tuple[Rows, Array]]:
     """Yield, per fold, the validation rows and their predictions by a model that never saw them."""
     for training, validation in folds:
         task = ("model", training, validation)
-        yield validation, unseen_scores({"model": model}, inputs, outcome, task)
+        yield validation, unseen_scores({"model": model}, inputs, outcome, weights, task)
 
 
 def _learned(
     model: Pipeline,
-    data: tuple[pd.DataFrame, Array],
+    data: tuple[pd.DataFrame, Array, Array],
     metric: Metric,
     value: Value,
     task: tuple[float, Rows, Rows],
 ) -> tuple[int, float, float] | None:
     """Return rows used, training and validation score of a task (share, training, validation)."""
     share, training, validation = task
-    inputs, outcome = data
+    inputs, outcome, weights = data
     part = training[: max(2, round(share * training.size))]
     if np.unique(outcome[part]).size < 2:  # noqa: PLR2004
         return None
-    fitted = clone(model).fit(inputs.iloc[part], outcome[part])
+    fitted = fit(clone(model), inputs.iloc[part], outcome[part], weights[part])
     train, validated = (
-        metric.function(outcome[rows], scores(fitted, inputs.iloc[rows]), value)
+        metric.function(outcome[rows], scores(fitted, inputs.iloc[rows]), weights[rows], value)
         for rows in (part, validation)
     )
     return part.size, train, validated
@@ -110,14 +141,23 @@ def _learned(
 
 def learning_curve(
     model: Pipeline,
-    data: tuple[pd.DataFrame, Array],
+    data: tuple[pd.DataFrame, Array, Array],
     folds: Folds,
     metric: Metric,
     value: Value,
     *,
     engine: dict[str, Any],
 ) -> list[LearningPoint]:
-    """Score the winner with growing parts of the training rows, averaged over the folds."""
+    """Score the winner with growing parts of the training rows, averaged over the folds.
+
+    Args:
+        model: the winner, unfitted.
+        data: inputs, outcome and weights of the training rows.
+        folds: training and validation rows.
+        metric: the metric of the selection.
+        value: what decisions or errors are worth.
+        engine: section ``engine`` of ``params.yaml``.
+    """
     tasks = [(share, *fold) for share in LEARNING_CURVE_SHARES for fold in folds]
     learned = each(partial(_learned, model, data, metric, value), tasks, engine, "learning curve")
     points = []
@@ -153,10 +193,11 @@ def main() -> None:
             f"selection.metric is {params.selection.metric!r} in params.yaml; "
             f"known are {', '.join(METRICS)}."
         )
-    metric, value = METRICS[params.selection.metric], load_value(params.value)
+    metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
     names = feature_names(recipe(params, contract))
     train = read_parquet(TRAIN)
     inputs, outcome = model_inputs(train, names), target(train, contract)
+    weights = row_weights(train, contract)
     if np.unique(outcome).size < 2:  # noqa: PLR2004
         raise ProjectError(
             f"{contract.target.name} has a single value in the training rows: nothing to learn."
@@ -165,12 +206,14 @@ def main() -> None:
     competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
     models = {name: pipeline(candidate, names, contract) for name, candidate in competing.items()}
     tasks = [(name, *fold) for name in models for fold in folds]
-    fit = partial(unseen_scores, models, inputs, outcome)
-    answers = iter(each(fit, tasks, params.engine, "cross-validation"))
+    score = partial(unseen_scores, models, inputs, outcome, weights)
+    answers = iter(each(score, tasks, params.engine, "cross-validation"))
     results, predicted = [], {}
     for name in models:
         parts = [(validation, next(answers)) for _, validation in folds]
-        fold_scores = [metric.function(outcome[rows], part, value) for rows, part in parts]
+        fold_scores = [
+            metric.function(outcome[rows], part, weights[rows], value) for rows, part in parts
+        ]
         results.append(
             CandidateResult(
                 name,
@@ -186,23 +229,26 @@ def main() -> None:
     order = np.argsort(rows)
     rows, unseen = rows[order], unseen[order]
     model = models[winner]
-    curve = learning_curve(model, (inputs, outcome), folds, metric, value, engine=params.engine)
-    model.fit(inputs, outcome)
-    with atomic_path(SELECTED) as temporary:
-        skops.io.dump(model, temporary)
-    seen = train[rows].select(*contract.identifiers)
-    write_parquet(
-        seen.with_columns(nw.new_series("score", unseen, nw.Float64, backend=seen.implementation)),
-        OUT_OF_FOLD,
+    data = (inputs, outcome, weights)
+    curve = learning_curve(model, data, folds, metric, value, engine=params.engine)
+    finished = finish(
+        fit(model, *data), (outcome[rows], unseen, weights[rows]), value, params, contract
     )
-    decision = fit_decision(outcome[rows], unseen, value, params.evaluation.confidence)
+    with atomic_path(SELECTED) as temporary:
+        skops.io.dump(finished.model, temporary)
+    seen = train[rows].select(*contract.identifiers)
+    columns = [
+        nw.new_series(name, values, nw.Float64, backend=seen.implementation)
+        for name, values in score_columns(finished.scores).items()
+    ]
+    write_parquet(seen.with_columns(columns), OUT_OF_FOLD)
     write_json(
         SELECTION,
         Selection(
             metric=params.selection.metric,
             greater_is_better=metric.greater_is_better,
             winner=winner,
-            decision=decision,
+            decision=finished.decision,
             candidates=results,
             learning_curve=curve,
         ),

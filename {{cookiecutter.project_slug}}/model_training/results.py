@@ -1,12 +1,23 @@
 """What selection and evaluation hand on: their reports, and the fitted model."""
 
+import re
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import skops.io
 from sklearn.pipeline import Pipeline
 
 from utils.config import ProjectError
+from utils.metrics import DecisionReport
+from utils.outcome import Decision
+
+SCORE = "score"
+TRUSTED = ("sklearn.", "numpy.", "model_training.")
+
+Array = npt.NDArray[np.float64]
 
 
 class CandidateResult(msgspec.Struct, frozen=True):
@@ -32,7 +43,7 @@ class Selection(msgspec.Struct, frozen=True):
     metric: str
     greater_is_better: bool
     winner: str
-    decision: dict[str, float]
+    decision: Decision
     candidates: list[CandidateResult]
     learning_curve: list[LearningPoint]
 
@@ -63,7 +74,10 @@ class MetricResult(msgspec.Struct, frozen=True):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """The chosen metric on the rows that share one category."""
+    """The chosen metric on the rows that share one category.
+
+    What ``mean_outcome`` and ``mean_score`` are the means of say the ``level_labels``.
+    """
 
     column: str
     category: str
@@ -80,12 +94,27 @@ class EvaluationReport(msgspec.Struct, frozen=True):
     rows: int
     confidence: float
     metrics: list[MetricResult]
-    decision: dict[str, float]
+    decision: DecisionReport
+    level_labels: tuple[str, str]
     segments: list[Segment]
 
 
+def score_columns(scores: Array) -> dict[str, Array]:
+    """Return scores as columns: (n,) as ``score``, (n, k) as ``score_0`` to ``score_<k - 1>``."""
+    if scores.ndim == 1:
+        return {SCORE: scores}
+    return {f"{SCORE}_{code}": scores[:, code] for code in range(scores.shape[1])}
+
+
+def scores_of(table: pa.Table) -> Array:
+    """Return the scores that a table holds as ``score_columns`` gives them."""
+    names = [name for name in table.column_names if re.fullmatch(rf"{SCORE}(_\d+)?", name)]
+    columns = [table[name].to_numpy() for name in names]
+    return columns[0] if names == [SCORE] else np.stack(columns, axis=1)
+
+
 def load_model(path: Path) -> Pipeline:
-    """Load a model saved by selection; only scikit-learn and NumPy types are accepted.
+    """Load a model saved by selection; only types of scikit-learn, NumPy and training are accepted.
 
     Raises:
         ProjectError: the file is missing or holds any other type.
@@ -93,7 +122,7 @@ def load_model(path: Path) -> Pipeline:
     if not path.is_file():
         raise ProjectError(f"{path} was not found. `make run` writes it.")
     unknown = skops.io.get_untrusted_types(file=path)
-    foreign = [name for name in unknown if not name.startswith(("sklearn.", "numpy."))]
+    foreign = [name for name in unknown if not name.startswith(TRUSTED)]
     if foreign:
         raise ProjectError(f"{path} holds types that are not trusted: {', '.join(foreign)}.")
     return skops.io.load(path, trusted=unknown)

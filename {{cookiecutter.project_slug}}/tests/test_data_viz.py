@@ -40,24 +40,24 @@ from data_viz.plot_utils import (
     save_figures,
 )
 from data_viz.summaries import (
+    explained_share,
     group_edges,
     mean_interval,
     numbers,
     numeric_codes,
     numeric_groups,
     rank_correlations,
-    relation,
     relations,
     short,
     texts,
 )
+from tests.predictions import perfect
 from utils.config import Column, Contract, load_contract, load_params
 from utils.files import read_json
 
 PAGE = Path(__file__).resolve().parent.parent / "data_viz" / "dashboard.py"
 ROWS = 400
 NAN = float("nan")
-DECISION = {"threshold": 0.5, "lower": -1.0, "upper": 1.0}
 
 
 class Score(NamedTuple):
@@ -167,8 +167,19 @@ def test_groups_of_a_column_end_with_the_rows_where_it_is_missing() -> None:
     [([[0.0, 0.0], [1.0, 1.0]], 1.0), ([[0.0, 1.0], [0.0, 1.0]], 0.0), ([[1.0, 1.0]], 0.0)],
 )
 def test_explained_variance(samples: list[list[float]], explained: float) -> None:
-    found = relation("x", [], [np.array(sample) for sample in samples])
-    assert found.explained == pytest.approx(explained)
+    found, _ = explained_share([np.array(sample)[:, None] for sample in samples])
+    assert found == pytest.approx(explained)
+
+
+def test_explained_variance_of_classes_is_the_tau_of_goodman_and_kruskal() -> None:
+    counts = np.array([[30, 10, 0], [10, 20, 30]])
+    samples = [np.repeat(np.eye(3), row, axis=0) for row in counts]
+    shares = counts / counts.sum()
+    tau = (shares**2 / shares.sum(axis=1, keepdims=True)).sum() - (shares.sum(axis=0) ** 2).sum()
+    tau /= 1 - (shares.sum(axis=0) ** 2).sum()
+    found, p_value = explained_share(samples)
+    assert found == pytest.approx(1 - (1 - tau) * 99 / 98)
+    assert p_value < 1e-6
 
 
 def test_histogram_gives_each_integer_a_bar_and_cuts_a_far_tail() -> None:
@@ -211,7 +222,7 @@ def test_a_column_without_values_says_so(orders: Frame, contract: Contract) -> N
     figure = distribution_figure(empty, contract)
     assert "no values" in all_texts(figure)
     found = relations(empty, contract)
-    assert "no values" in all_texts(relation_figure(found, contract, 0.25, binary=True))
+    assert "no values" in all_texts(relation_figure(found, contract, binary=True))
     assert np.isnan(explore(empty, contract).numeric["price"].mean)
 
 
@@ -247,7 +258,7 @@ def test_correlations_are_written_into_the_lower_triangle(
     orders: Frame, contract: Contract
 ) -> None:
     correlations = rank_correlations(orders, contract)
-    axes = correlation_figure(correlations).axes[0]
+    axes = correlation_figure(correlations, contract.target.name).axes[0]
     written = {text.get_position(): text.get_text() for text in axes.texts}
     assert len(written) == 3
     assert written[0, 0] == f"{correlations.to_numpy()[0, 1]:+.2f}" == "+0.99"
@@ -258,7 +269,7 @@ def test_relations_show_the_mean_of_the_target_per_group(orders: Frame, contract
     found = relations(orders, contract)
     assert found[0].column == "price"
     assert found[-1].column == "colour"
-    figure = relation_figure(found, contract, 0.25, binary=True)
+    figure = relation_figure(found, contract, binary=True)
     assert title(figure).startswith("Share with returned = 1")
     price, pieces, colour = figure.axes
     overall, means = price.lines[:2]
@@ -308,18 +319,11 @@ def test_candidates_have_the_baseline_last_and_marked(baseline: float) -> None:
     assert axes.get_xlabel().startswith("Error")
 
 
-def perfect(task: str) -> tuple[Any, str, str]:
-    """Return an outcome, and the figure and words that say it was predicted perfectly."""
-    if task == "classification":
-        return np.tile([0.0, 1.0], 50), "roc", "area 1.000"
-    return np.arange(100.0), "interval_coverage", "all rows, 100.0%"
-
-
 @pytest.mark.usefixtures("in_project")
 def test_performance_of_perfect_predictions() -> None:
-    outcome, name, words = perfect(load_params().project.task)
+    outcome, predicted, decision, name, words = perfect(100)
     target = load_contract().target
-    figures = performance_figures(outcome, outcome, DECISION, target)
+    figures = performance_figures(outcome, predicted, decision, target)
     assert words in all_texts(figures[name])
     for figure in figures.values():
         assert title(figure)
@@ -330,8 +334,9 @@ def test_performance_of_perfect_predictions() -> None:
 
 @pytest.mark.usefixtures("in_project")
 def test_performance_of_constant_values_can_be_drawn(tmp_path: Path) -> None:
-    constant = np.zeros(50)
-    figures = performance_figures(constant, constant, DECISION, load_contract().target)
+    outcome, predicted, decision, *_ = perfect(100)
+    rows = np.zeros(50, dtype=np.int64)
+    figures = performance_figures(outcome[rows], predicted[rows], decision, load_contract().target)
     save_figures(figures, tmp_path / "figures")
     assert len(list((tmp_path / "figures").iterdir())) == len(figures) >= 2
 
@@ -387,7 +392,8 @@ def test_findings_name_what_was_planted(orders: Frame, contract: Contract) -> No
     assert "No clear relation to returned on its own: colour." in joined
     assert "price and pieces rank rows almost alike (Spearman +0.99)" in joined
     assert "Most missing values: pieces (10.0%), colour (10.0%)." in joined
-    assert "2026-01-01 to 2027-02-04 by ordered_at; the mean of returned shows no clear" in joined
+    assert "2026-01-01 to 2027-02-04 by ordered_at; the share with returned = 1" in joined
+    assert "shows no clear change" in joined
     assert "Long-tailed" not in joined
 
 

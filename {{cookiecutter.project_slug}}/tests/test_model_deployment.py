@@ -28,6 +28,7 @@ from model_deployment.preprocessing import (
     standardise_records,
 )
 from model_training.data_preprocessing import model_inputs as training_inputs
+from tests.predictions import perfect
 from utils.config import Column, Monitoring, ProjectError, Recipe, load_params
 from utils.files import read_json
 
@@ -44,7 +45,7 @@ def test_the_live_version_loads_and_scores(models: Path, records: pl.DataFrame) 
     live = load_artefact(models)
     recipe = live.metadata.recipe
     scores = live.scorer.score(*model_inputs(standardise_records(records, recipe), recipe))
-    assert scores.shape == (records.height,)
+    assert scores.shape[0] == records.height
     assert np.isfinite(scores).all()
     assert live.metadata.version == read_pointer(models).version
 
@@ -127,10 +128,11 @@ def test_records_may_have_the_names_of_their_source_and_no_number(recipe: Recipe
 
 def test_answers_have_the_described_columns(models: Path) -> None:
     live = load_artefact(models)
-    answer = predictions(np.array([0.1, 0.9]), live.metadata.decision)
+    _, predicted, *_ = perfect(10)
+    answer = predictions(predicted, live.metadata.decision)
     described = output_columns(live.metadata.recipe.contract.target)
     assert list(answer) == [column.name for column in described]
-    assert answer[SCORE].tolist() == [0.1, 0.9]
+    assert answer[SCORE].tolist() == predicted.reshape(10, -1)[:, -1].tolist()
 
 
 def test_stability_index_has_its_known_value() -> None:

@@ -6,22 +6,26 @@ from pathlib import Path
 import narwhals as nw
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import skops.io
 from sklearn.linear_model import Lasso
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
+from data_prep.sampling import sample
 from data_prep.storage import Frame, read_parquet
 from model_deployment.artefact import Scorer, load_artefact, open_graph, read_pointer
 from model_training import model_export
-from model_training.candidates import candidates, scores
-from model_training.data_preprocessing import encoder, model_inputs, split, target
-from model_training.model_evaluation import bootstrap, segment_results
+from model_training.candidates import Candidate, candidates, estimator_for, scores
+from model_training.data_preprocessing import encoder, model_inputs, row_weights, split, target
+from model_training.model_evaluation import Measured, bootstrap, segment_results
 from model_training.model_export import check_parity, generated_inputs, thresholds
 from model_training.model_selection import (
     BASELINE,
     choose,
+    fit,
     make_folds,
     out_of_fold,
     pipeline,
@@ -30,11 +34,14 @@ from model_training.onnx_graph import build_graph
 from model_training.results import CandidateResult, Estimate, load_model
 from tests.conftest import SAMPLE, values
 from utils.config import (
+    SAMPLING_WEIGHT,
+    Column,
     Contract,
     Evaluation,
     Params,
     ProjectError,
     Recipe,
+    Sampling,
     Split,
     load_contract,
     load_params,
@@ -68,6 +75,14 @@ def test_random_split_is_complete_disjoint_and_repeatable(contract: Contract) ->
     )
     assert values(train, "order_id") == values(again, "order_id")
     assert values(train, "order_id") != values(other, "order_id")
+
+
+def test_random_split_holds_out_the_same_share_of_each_class(contract: Contract) -> None:
+    returned = nw.new_series("returned", np.arange(500) % 50 == 0, backend="pandas")
+    frame = orders(500).with_columns(returned.cast(nw.Int64))
+    train, test = split(frame, contract, Split("random", 0.2, 5, 1))
+    assert (train.shape[0], test.shape[0]) == (400, 100)
+    assert sum(values(test, "returned")) == 2
 
 
 def test_split_refuses_an_empty_part(contract: Contract) -> None:
@@ -137,7 +152,7 @@ class Trained:
         train = read_parquet(root / "data/train.parquet")
         self.inputs = model_inputs(train, self.names)
         self.outcome = target(train, self.contract)
-        self.value: Value = load_value(self.params.value)
+        self.value: Value = load_value(self.params.value, self.contract.target)
 
     def fitted(self, name: str, rows: int = 400) -> Pipeline:
         """Return a candidate fitted on the first ``rows`` rows."""
@@ -202,7 +217,8 @@ def test_a_forest_of_lone_leaves_is_served_exactly(trained: Trained, tmp_path: P
 
 def test_an_estimator_without_an_exact_route_is_refused(trained: Trained) -> None:
     prepared = encoder(trained.names, trained.contract, impute=True, scale=True)
-    model = Pipeline([("encode", prepared), ("estimate", Lasso())])
+    estimator = estimator_for(Candidate(Lasso(), True, True), trained.contract.target)
+    model = Pipeline([("encode", prepared), ("estimate", estimator)])
     model.fit(trained.inputs.head(100), trained.outcome[:100])
     with pytest.raises(ProjectError, match="Lasso has no exact route"):
         build_graph(model, trained.names)
@@ -250,24 +266,103 @@ def test_out_of_fold_predictions_come_from_models_that_never_saw_the_row(trained
     model = pipeline(candidate, trained.names, trained.contract)
     inputs, outcome = trained.inputs.head(200), trained.outcome[:200]
     (training, validation), *_ = folds
-    rows, predicted = next(iter(out_of_fold(model, inputs, outcome, folds)))
+    weights = np.ones(200)
+    rows, predicted = next(iter(out_of_fold(model, inputs, outcome, weights, folds)))
     changed = outcome.copy()
     changed[validation] = changed[validation][::-1]
-    _, again = next(iter(out_of_fold(model, inputs, changed, folds)))
+    _, again = next(iter(out_of_fold(model, inputs, changed, weights, folds)))
     assert rows.tolist() == validation.tolist()
     assert not set(training) & set(validation)
     assert np.array_equal(predicted, again), "outcomes of the validation rows have no influence"
 
 
+def weighted_twice() -> tuple[np.ndarray, np.ndarray]:
+    """Return rows given once or twice, and the number of times for each distinct row."""
+    times = np.random.default_rng(7).integers(1, 3, 300)
+    return np.repeat(np.arange(300), times), times.astype(np.float64)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_weight_of_2_counts_as_a_row_given_twice(trained: Trained, metric: str) -> None:
+    rows, times = weighted_twice()
+    outcome = trained.outcome[:300]
+    predicted = scores(trained.fitted(competing()[0]), trained.inputs.head(300))
+    function = METRICS[metric].function
+    weighted = function(outcome, predicted, times, trained.value)
+    repeated = function(outcome[rows], predicted[rows], np.ones(rows.size), trained.value)
+    assert weighted == pytest.approx(repeated, rel=1e-9)
+    assert weighted != pytest.approx(function(outcome, predicted, np.ones(300), trained.value))
+
+
+def test_fitting_with_a_weight_of_2_is_fitting_with_a_row_given_twice(trained: Trained) -> None:
+    rows, times = weighted_twice()
+    selection = trained.params.selection
+    candidate = candidates(selection.candidates, selection.metric, 1)[competing()[0]]
+    # The median does not take weights; without missing values there is nothing to fill.
+    inputs = trained.inputs.head(300).fillna(0.0)
+    outcome = trained.outcome[:300]
+
+    def fitted(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        model = pipeline(candidate, trained.names, trained.contract)
+        return scores(fit(model, inputs.iloc[rows], outcome[rows], weights), inputs)
+
+    everything = np.arange(300)
+    weighted, repeated = fitted(everything, times), fitted(rows, np.ones(rows.size))
+    assert np.abs(weighted - repeated).max() < 1e-4
+    assert np.abs(weighted - fitted(everything, np.ones(300))).max() > 1e-2
+
+
+def test_weights_of_an_importance_sample_give_the_metric_of_the_whole_table(
+    trained: Trained, tmp_path: Path
+) -> None:
+    predicted = scores(trained.fitted(competing()[0]), trained.inputs)
+    metric = METRICS[next(iter(METRICS))].function
+    ones = np.ones(trained.outcome.size)
+    whole = metric(trained.outcome, predicted, ones, trained.value)
+    # rows that are predicted badly are drawn more often, which misleads without weights
+    off = [
+        metric(trained.outcome[[row]], predicted[[row]], ones[:1], trained.value)
+        for row in range(ones.size)
+    ]
+    table = pa.table({"row": np.arange(ones.size), "weight": np.array(off) + 1e-3})
+    source = tmp_path / "source.parquet"
+    pq.write_table(table, source)
+    key = Contract("t", "", "", (Column("row", "identifier", "integer", ""),))
+    estimates, ignoring = [], []
+    for seed in range(30):
+        settings = Sampling("importance", seed, rows=200, weight="weight")
+        sample(source, tmp_path / "sample.parquet", key, settings)
+        drawn = read_parquet(tmp_path / "sample.parquet")
+        rows, weights = np.array(drawn["row"].to_list()), row_weights(drawn, key)
+        part = (trained.outcome[rows], predicted[rows])
+        estimates.append(metric(*part, weights, trained.value))
+        ignoring.append(metric(*part, ones[: rows.size], trained.value))
+    error = np.std(estimates) / np.sqrt(30)
+    assert abs(np.mean(estimates) - whole) < 4 * error + 0.01 * whole
+    assert abs(np.mean(ignoring) - whole) > 0.2 * whole
+
+
+def test_weights_multiply_and_are_checked(contract: Contract) -> None:
+    counted = Column("count", "weight", "float", "Rows this one stands for.")
+    wide = Contract("t", "", "", (*contract.columns, counted))
+    table = pd.DataFrame({SAMPLING_WEIGHT: [2.0, 3.0], "count": [0.5, 1.0]})
+    frame = nw.from_native(table, eager_only=True)
+    assert row_weights(frame, wide).tolist() == [1.0, 3.0]
+    assert row_weights(frame, contract).tolist() == [2.0, 3.0]
+    assert row_weights(frame.select("count"), contract).tolist() == [1.0, 1.0]
+    with pytest.raises(ProjectError, match="must be finite and not negative"):
+        row_weights(frame.with_columns(nw.col("count") * -1), wide)
+
+
 def test_bootstrap_intervals_hold_the_truth_and_shrink_with_rows(trained: Trained) -> None:
-    metric = Metric("mean", "", True, lambda outcome, _scores, _value: float(outcome.mean()))
+    metric = Metric("mean", "", True, lambda outcome, *_: float(outcome.mean()))
     settings = Evaluation(400, 0.9, ())
     generator = np.random.default_rng(5)
     held, widths = 0, []
     for rows in (50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 5000):
         outcome = generator.normal(3.0, 1.0, rows)
         model, _, improvement = bootstrap(
-            metric, trained.value, (outcome, outcome, outcome), settings, 1
+            metric, trained.value, Measured(outcome, outcome, outcome, outcome), settings, 1
         )
         assert model.low is not None
         assert model.high is not None
@@ -281,16 +376,19 @@ def test_bootstrap_intervals_hold_the_truth_and_shrink_with_rows(trained: Traine
 def test_a_metric_without_a_value_is_reported_as_undefined(trained: Trained) -> None:
     metric = Metric("undefined", "", True, lambda *_: float("nan"))
     ones = np.ones(3)
-    found = bootstrap(metric, trained.value, (ones, ones, ones), Evaluation(5, 0.9, ()), 1)
+    data = Measured(ones, ones, ones, ones)
+    found = bootstrap(metric, trained.value, data, Evaluation(5, 0.9, ()), 1)
     assert {(part.value, part.low, part.high) for part in found} == {(None, None, None)}
 
 
 def test_segments_cover_every_row_once(trained: Trained, project: Path) -> None:
     test = read_parquet(project / "data/test.parquet")
     outcome = target(test, trained.contract)
+    predicted = scores(trained.fitted(BASELINE), model_inputs(test, trained.names))
+    data = Measured(outcome, np.ones(outcome.size), predicted, predicted)
     column = trained.params.evaluation.segments[0]
     metric = METRICS[trained.params.selection.metric]
-    found = segment_results(test, (outcome, outcome), (column,), metric, trained.value)
+    found = segment_results(test, data, (column,), metric, trained.value)
     assert sum(segment.rows for segment in found) == test.shape[0]
     weighted = sum(segment.rows * segment.mean_outcome for segment in found) / test.shape[0]
     assert weighted == pytest.approx(outcome.mean())

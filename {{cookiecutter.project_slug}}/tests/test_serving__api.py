@@ -454,7 +454,7 @@ def test_health_and_model(client: TestClient, live: Model) -> None:
     assert description["estimator"] == metadata.estimator
     assert description["features"]["numeric"] == live.artefact.scorer.names.numeric
     assert msgspec.convert(description["contract"], Contract) == metadata.recipe.contract
-    assert description["decision"] == metadata.decision
+    assert description["decision"] == msgspec.to_builtins(metadata.decision)
 
 
 def test_metrics_count(client: TestClient, live: Model, rows: list[Json]) -> None:

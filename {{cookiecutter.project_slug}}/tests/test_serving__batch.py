@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from model_deployment.artefact import Artefact, load_artefact
-from model_deployment.postprocessing import SCORE
+from model_deployment.postprocessing import SCORE, predictions
 from model_deployment.preprocessing import model_inputs, standardise_records
 from model_deployment.serving import main, score_file
 from utils.config import ProjectError
@@ -38,7 +38,8 @@ def test_scores_are_those_of_the_model(
     recipe = live.metadata.recipe
     expected = live.scorer.score(*model_inputs(standardise_records(records, recipe), recipe))
     assert rows == scored.height == records.height
-    np.testing.assert_allclose(scored[SCORE].to_numpy(), expected, rtol=1e-12)
+    answer = predictions(expected, live.metadata.decision)
+    np.testing.assert_allclose(scored[SCORE].to_numpy(), answer[SCORE], rtol=1e-12)
     assert set(scored["model_version"]) == {live.metadata.version}
 
 

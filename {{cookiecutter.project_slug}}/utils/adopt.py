@@ -50,6 +50,9 @@ PYPROJECT = Path("pyproject.toml")
 SAMPLE_FOLDER = Path("tests/sample")
 UNITS = ("B", "kB", "MB", "GB")
 THOUSAND = 1000
+# Targets with more values have no answers that are named like them.
+FEW = 200
+BINARY = Column("target", "target", "integer", "", allowed=(0, 1))
 PARTS = ("data", "exploration", "model", "deployment", "monitoring")
 
 
@@ -82,25 +85,15 @@ def _value(contract: Contract, params: Params) -> tuple[list[str], str]:
     """Return neutral values of right and wrong predictions, and what they mean."""
     currency = f"  currency: {inline(params.value.get('currency', 'EUR'))}"
     if not contract.target.allowed:
-        costs = ["  cost_per_unit_too_high: 1.0", "  cost_per_unit_too_low: 1.0"]
+        costs = ["  cost_per_unit_too_high: 1", "  cost_per_unit_too_low: 1"]
         unit = (
             f"What an error of 1 in {contract.target.name} costs, if the prediction is too high or"
         )
         return [currency, *costs], f"{unit} too low."
-    if len(contract.target.allowed) > 2:  # noqa: PLR2004
-        worth = ["  right: 1.0", "  wrong: 0.0", "  listed: []"]
-        return [currency, *worth], "What a right and a wrong prediction are worth."
-    worth = [
-        "  true_positive: 1.0",
-        "  false_positive: -1.0",
-        "  false_negative: 0.0",
-        "  true_negative: 0.0",
-    ]
-    positive = contract.target.allowed[1]
+    worth = ["  right: 1", "  wrong: 0", "  listed: []"]
     return (
         [currency, *worth],
-        f"What a decision is worth against doing nothing; acting is right where the outcome is "
-        f"{positive}.",
+        "What a decision is worth: of all right ones, all wrong ones, and those that are listed.",
     )
 
 
@@ -381,7 +374,16 @@ def agreed() -> bool:
     return input("Write these changes? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def wishes(arguments: argparse.Namespace, params: Params) -> Wishes:
+def answered(records: pl.DataFrame, target: str) -> frozenset[str]:
+    """Return the names that columns of answers have, which no column of the records may have."""
+    values = records[target].cast(pl.String).unique() if target in records.columns else []
+    classes = tuple(sorted({str(value) for value in values})) if len(values) <= FEW else ()
+    column = Column("target", "target", "string", "", allowed=(*classes, "0", "1")[:FEW])
+    names = {answer.name for answer in [*output_columns(column), *output_columns(BINARY)]}
+    return frozenset({*names, "score", "model_version"})
+
+
+def wishes(arguments: argparse.Namespace, params: Params, records: pl.DataFrame) -> Wishes:
     """Return what a person said, checked against what the project is for.
 
     Raises:
@@ -393,8 +395,6 @@ def wishes(arguments: argparse.Namespace, params: Params) -> Wishes:
             f"This project is rendered for {task}. For TASK={arguments.task}, render another one: "
             f"`cookiecutter TEMPLATE task={arguments.task}`, and adopt the table there."
         )
-    target = Column("target", "target", "integer", "", allowed=(0, 1))
-    answered = {column.name for column in output_columns(target)}
     return Wishes(
         target=arguments.target,
         task=task,
@@ -403,7 +403,7 @@ def wishes(arguments: argparse.Namespace, params: Params) -> Wishes:
         time=arguments.time,
         keep=_names(arguments.keep),
         formats=_formats(arguments.format),
-        reserved=frozenset({*answered, "score", "model_version"}),
+        reserved=answered(records, arguments.target),
     )
 
 
@@ -414,9 +414,10 @@ def main() -> None:
     check_undoable(root)
     found = preview(arguments.data, arguments.table)
     origin = next((str(value) for value in found.source.values() if value), arguments.data)
+    records = pl.DataFrame(found.records)
     proposal = propose(
-        pl.DataFrame(found.records),
-        wishes(arguments, params),
+        records,
+        wishes(arguments, params, records),
         found.table,
         origin,
         params.data.missing_markers,

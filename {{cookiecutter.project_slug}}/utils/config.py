@@ -225,10 +225,14 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which models compete and by which metric the winner is chosen."""
+    """Which models compete and by which metric the winner is chosen.
+
+    ``calibration`` says whether probabilities are corrected; ``auto`` does if it improves them.
+    """
 
     metric: str
     candidates: dict[str, dict[str, float | int | str | None]]
+    calibration: Literal["auto", "none", "always"] | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -262,7 +266,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split: Split
     selection: Selection
     evaluation: Evaluation
-    value: dict[str, str | float]
+    value: dict[str, Any]
     serving: dict[str, Any]
     monitoring: Monitoring
 
@@ -319,11 +323,10 @@ def _type_problems(column: Column) -> Iterable[str]:
         "numeric": {"integer", "float"},
         "categorical": {"string"},
         "text": {"string"},
+        "target": {"string", "integer", "float"},
         "weight": {"integer", "float"},
     }
     name = column.name
-    if column.role == "target" and column.type not in {"integer", "float"}:
-        yield f"the target {name!r} must be a number but has the type {column.type}"
     if column.type not in fitting.get(column.role, {column.type}):
         yield f"column {name!r} has the role {column.role} but the type {column.type}"
     if column.role == "weight" and column.nullable:
@@ -472,8 +475,34 @@ def _sampling_problems(sampling: Sampling, contract: Contract) -> Iterable[str]:
         yield from _condition_problems(condition, contract)
 
 
+def _target_problems(params: Params, contract: Contract) -> Iterable[str]:
+    """Yield what keeps the target from being what the task predicts."""
+    target, task = contract.target, params.project.task
+    if task == "classification":
+        if target.type == "float" or len(set(target.allowed)) < 2:  # noqa: PLR2004
+            yield (
+                f"the target {target.name!r} of a classification must be a string or an integer "
+                "and list its classes, at least two, under allowed in schema.yaml"
+            )
+        if len(set(target.allowed)) < len(target.allowed):
+            yield f"the target {target.name!r} lists a class twice under allowed"
+        for label in target.allowed:
+            text = str(label)
+            if text.lower() in params.data.missing_markers or text != " ".join(text.split()):
+                yield (
+                    f"the class {label!r} of {target.name!r} could never be read: it is one of "
+                    "data.missing_markers, or has white space that cleaning removes"
+                )
+    elif target.type == "string" or target.allowed or params.selection.calibration is not None:
+        yield (
+            f"the target {target.name!r} of a {task} must be a number without allowed values, "
+            "and selection.calibration is for classes only"
+        )
+
+
 def _params_problems(params: Params, contract: Contract) -> Iterable[str]:
     yield from _sampling_problems(params.sampling, contract)
+    yield from _target_problems(params, contract)
     timestamps = {column.name for column in contract.with_role("timestamp")}
     numeric = {column.name for column in contract.with_role("numeric")}
     derived = set(params.transformation.elapsed_days)

@@ -1,34 +1,62 @@
-"""Metrics of a binary classification, of the model and of the business.
+"""Metrics of a classification, of the model and of the business.
 
-Every metric is a function of ``target`` (0 or 1, shape (n,)), ``scores`` (the predicted
-probability of 1, shape (n,)) and ``value`` (what each decision is worth).
+Every metric is a function of ``target`` (the position of the class, shape (n,)), ``scores`` (the
+predicted probability of each class, shape (n, k)), ``weights`` (how many rows each row stands for,
+shape (n,)) and ``value`` (what each decision is worth). Averages over classes count each class
+alike, however rare it is.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score
 
-from utils.config import convert
+from utils.config import Column, ProjectError, convert
+from utils.outcome import (
+    TWO,
+    Calibration,
+    Decision,
+    decide,
+    decision_threshold,
+    uncalibrated,
+)
 
 Array = npt.NDArray[np.float64]
 
 # Keeps log(0) finite: the smallest probability that a 64-bit float can tell from certainty.
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
+RELIABILITY_BINS = 10
+CURVE_POINTS = 101
 
 
-class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What each kind of decision is worth, in ``currency``, against doing nothing."""
+class Worth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What it is worth to decide for one class when another is the actual one."""
+
+    actual: str | int
+    decided: str | int
+    worth: float
+
+
+class Amounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``value`` section of ``params.yaml``, in ``currency`` per decision.
+
+    ``right`` holds for every right decision and ``wrong`` for every wrong one that is not
+    ``listed``.
+    """
 
     currency: str
-    true_positive: float
-    false_positive: float
-    false_negative: float
-    true_negative: float
+    right: float = 0.0
+    wrong: float = 0.0
+    listed: tuple[Worth, ...] = ()
+
+
+class Value(NamedTuple):
+    """What a decision (column) is worth for each actual class (row), shape (k, k)."""
+
+    currency: str
+    worth: Array
 
 
 class Metric(NamedTuple):
@@ -37,72 +65,135 @@ class Metric(NamedTuple):
     label: str
     unit: str
     greater_is_better: bool
-    function: Callable[[Array, Array, Value], float]
+    function: Callable[[Array, Array, Array, Value], float]
 
 
-def load_value(values: Mapping[str, str | float]) -> Value:
+def load_value(values: Mapping[str, Any], target: Column) -> Value:
     """Read the ``value`` section of ``params.yaml``.
 
+    Args:
+        values: the section.
+        target: its allowed values are the classes.
+
     Raises:
-        ProjectError: a key is missing or unknown, or acting is never worth more than not acting.
+        ProjectError: a key is missing or unknown, a class is unknown, a pair of classes is listed
+            twice, or every decision is worth the same.
     """
-    return convert(dict(values), Value, "params.yaml, section value")
+    source = "params.yaml, section value"
+    amounts = convert(dict(values), Amounts, source)
+    classes = list(target.allowed)
+    worth = np.full((len(classes), len(classes)), amounts.wrong)
+    np.fill_diagonal(worth, amounts.right)
+    seen = set()
+    for item in amounts.listed:
+        for label in (item.actual, item.decided):
+            if label not in classes:
+                raise ProjectError(
+                    f"{source}: {label!r} is not one of the classes of {target.name!r}: "
+                    f"{', '.join(map(str, classes))}."
+                )
+        if (item.actual, item.decided) in seen:
+            raise ProjectError(
+                f"{source}: actual {item.actual}, decided {item.decided} is listed twice."
+            )
+        seen.add((item.actual, item.decided))
+        worth[classes.index(item.actual), classes.index(item.decided)] = item.worth
+    if np.ptp(worth, axis=1).max() == 0:
+        raise ProjectError(
+            f"{source}: every decision is worth the same, so there is nothing to decide. Give "
+            "right decisions a worth above that of wrong ones."
+        )
+    return Value(amounts.currency, worth)
 
 
-def decision_threshold(value: Value) -> float:
-    """Return the probability from which acting is worth more than not acting, in [0, 1].
-
-    Source: Elkan (2001), The Foundations of Cost-Sensitive Learning, equation 2.
-    """
-    gain_if_negative = value.true_negative - value.false_positive
-    gain_if_positive = value.true_positive - value.false_negative
-    total = gain_if_negative + gain_if_positive
-    return float(np.clip(gain_if_negative / total, 0.0, 1.0)) if total > 0 else 1.0
+def _of_actual(target: Array, scores: Array) -> Array:
+    found: Array = scores[np.arange(target.size), target.astype(np.int64)]
+    return found
 
 
-def log_loss(target: Array, scores: Array, value: Value) -> float:
+def log_loss(target: Array, scores: Array, weights: Array, value: Value) -> float:
     """Mean negative log-likelihood, in nats."""
     del value
-    certain = np.clip(scores, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    return float(-np.mean(target * np.log(certain) + (1 - target) * np.log1p(-certain)))
+    likely = np.maximum(_of_actual(target, scores), SMALLEST_PROBABILITY)
+    return float(-np.average(np.log(likely), weights=weights))
 
 
-def brier_score(target: Array, scores: Array, value: Value) -> float:
-    """Mean squared difference between probability and outcome (Brier 1950)."""
-    del value
-    return float(np.mean((scores - target) ** 2))
+def brier_score(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Half the summed squared differences between probabilities and outcome (Brier 1950).
 
-
-def roc_auc(target: Array, scores: Array, value: Value) -> float:
-    """Share of (positive, negative) pairs ranked rightly, ties counted half; NaN for one class.
-
-    Source: Hanley and McNeil (1982), by way of the Mann-Whitney statistic.
+    For two classes that is the squared difference for the positive one.
     """
     del value
-    positives = float(target.sum())
-    negatives = target.size - positives
-    if positives == 0 or negatives == 0:
+    squares = np.sum(scores**2, axis=1) - 2 * _of_actual(target, scores) + 1
+    return float(np.average(squares, weights=weights) / 2)
+
+
+def _averaged(
+    single: Callable[[Array, Array], float], target: Array, scores: Array, weights: Array
+) -> float:
+    """Average a measure of one class against the rest; NaN if no class has one.
+
+    Args:
+        single: takes the weight of the positive and of all rows, summed over the rows that have at
+            least each of the distinct scores, from the largest down.
+        target: positions of the classes, shape (n,).
+        scores: probabilities, shape (n, k); of two classes only the second is measured.
+        weights: of the rows, shape (n,).
+    """
+    measured = []
+    for code in range(1 if scores.shape[1] == TWO else 0, scores.shape[1]):
+        order = np.argsort(-scores[:, code], kind="stable")
+        ranked = scores[order, code]
+        last = np.append(np.flatnonzero(np.diff(ranked)), ranked.size - 1)
+        drawn = np.cumsum(weights[order])[last]
+        found = np.cumsum(np.where(target[order] == code, weights[order], 0.0))[last]
+        measured.append(single(found, drawn))
+    known = [number for number in measured if np.isfinite(number)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _area(found: Array, drawn: Array) -> float:
+    missed = drawn - found
+    positive, negative = found[-1], missed[-1]
+    if positive <= 0 or negative <= 0:
         return float("nan")
-    rank_sum = float(rankdata(scores)[target == 1].sum())
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+    return float(np.trapezoid(np.append(0.0, found), np.append(0.0, missed)) / positive / negative)
 
 
-def average_precision(target: Array, scores: Array, value: Value) -> float:
-    """Precision averaged over the recall steps; NaN without a positive row."""
+def _precision(found: Array, drawn: Array) -> float:
+    if found[-1] <= 0:
+        return float("nan")
+    precision = np.divide(found, drawn, out=np.zeros_like(found), where=drawn > 0)
+    return float(np.sum(np.diff(found, prepend=0.0) * precision) / found[-1])
+
+
+def roc_auc(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Share of (positive, negative) pairs ranked rightly, ties counted half; NaN for one class.
+
+    With more than two classes, each against the rest, averaged. Source: Hanley and McNeil (1982).
+    """
     del value
-    return float(average_precision_score(target, scores)) if target.any() else float("nan")
+    return _averaged(_area, target, scores, weights)
 
 
-def value_per_decision(target: Array, scores: Array, value: Value) -> float:
-    """Mean worth of the decisions taken at ``decision_threshold``."""
-    acted = scores >= decision_threshold(value)
-    positive = target == 1
-    worth = np.where(
-        acted,
-        np.where(positive, value.true_positive, value.false_positive),
-        np.where(positive, value.false_negative, value.true_negative),
-    )
-    return float(worth.mean())
+def average_precision(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Precision averaged over the recall steps; NaN without a positive row.
+
+    With more than two classes, each against the rest, averaged.
+    """
+    del value
+    return _averaged(_precision, target, scores, weights)
+
+
+def _worth_of(target: Array, decided: npt.NDArray[np.int64], value: Value) -> Array:
+    gained: Array = value.worth[target.astype(np.int64), decided]
+    return gained
+
+
+def value_per_decision(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Mean worth of the decisions with the highest expected worth."""
+    decided = decide(scores, value.worth)
+    return float(np.average(_worth_of(target, decided, value), weights=weights))
 
 
 METRICS: dict[str, Metric] = {
@@ -114,21 +205,189 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def fit_decision(target: Array, scores: Array, value: Value, confidence: float) -> dict[str, float]:
-    """Return what turns a score into a decision: the threshold that the values imply."""
-    del target, scores, confidence
-    return {"threshold": decision_threshold(value)}
+# Means of outcome and prediction
+
+
+def level_labels(target: Column) -> tuple[str, str]:
+    """Name the two numbers of ``levels``."""
+    if len(target.allowed) == TWO:
+        return f"Share with {target.name} = {target.allowed[1]}", "Mean probability"
+    return "Most probable class is right", "Mean probability of it"
+
+
+def assured(target: Array, scores: Array) -> tuple[Array, Array]:
+    """Return what happened (1 or 0) and its probability, each of shape (n,).
+
+    Of two classes it is the positive one that happens or not, else the most probable one.
+    """
+    if scores.shape[1] == TWO:
+        return target, scores[:, 1]
+    return (np.argmax(scores, axis=1) == target).astype(np.float64), scores.max(axis=1)
+
+
+def levels(target: Array, scores: Array, weights: Array) -> tuple[float, float]:
+    """Return the mean of what happened and of its probability; equal for a calibrated model."""
+    happened, probability = assured(target, scores)
+    return (
+        float(np.average(happened, weights=weights)),
+        float(np.average(probability, weights=weights)),
+    )
+
+
+# Decisions
+
+
+class ClassResult(msgspec.Struct, frozen=True):
+    """How well one class is decided; ``rows`` and ``decided`` are sums of weights."""
+
+    label: str
+    rows: float
+    decided: float
+    precision: float | None
+    recall: float | None
+
+
+class ValueCurve(msgspec.Struct, frozen=True):
+    """Value per decision when the positive class is decided for from each threshold on.
+
+    ``break_even`` is the probability at which both decisions are worth the same; ``always`` and
+    ``never`` are what deciding alike for all rows is worth.
+    """
+
+    thresholds: list[float]
+    value_per_decision: list[float]
+    break_even: float
+    at_break_even: float
+    always: float
+    never: float
+
+
+class DecisionReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the decisions led to; counts are sums of weights, and those of two classes named."""
+
+    share_right: float
+    calibration_error: float
+    classes: list[ClassResult]
+    confusion: list[list[float]]
+    words: list[str]
+    calibration_error_before: float | None = None
+    threshold: float | None = None
+    true_positives: float | None = None
+    false_positives: float | None = None
+    false_negatives: float | None = None
+    true_negatives: float | None = None
+    value_curve: ValueCurve | None = None
+
+
+def confusion(target: Array, decided: npt.NDArray[np.int64], weights: Array, classes: int) -> Array:
+    """Return the weight of each actual (row) and decided (column) class, shape (k, k)."""
+    cells = target.astype(np.int64) * classes + decided
+    counts: Array = np.bincount(cells, weights, classes * classes).astype(np.float64)
+    return counts.reshape(classes, classes)
+
+
+def calibration_error(target: Array, scores: Array, weights: Array) -> float:
+    """Return the expected calibration error: gap between share and probability, averaged.
+
+    Over bins of about equal weight. Source: Naeini et al. (2015), Obtaining Well Calibrated
+    Probabilities Using Bayesian Binning.
+    """
+    happened, probability = assured(target, scores)
+    order = np.argsort(probability, kind="stable")
+    before = np.cumsum(weights[order]) - weights[order]
+    bins = np.minimum(before * RELIABILITY_BINS / weights.sum(), RELIABILITY_BINS - 1).astype(int)
+    gaps = np.bincount(bins, (weights * (happened - probability))[order])
+    return float(np.abs(gaps).sum() / weights.sum())
+
+
+def value_curve(target: Array, scores: Array, weights: Array, value: Value) -> ValueCurve:
+    """Return the value per decision over the threshold of the second of two classes."""
+    if_first, if_second = (
+        _worth_of(target, np.full(target.size, code), value) for code in range(TWO)
+    )
+
+    def worth_from(threshold: float) -> float:
+        gained = np.where(scores[:, 1] >= threshold, if_second, if_first)
+        return float(np.average(gained, weights=weights))
+
+    thresholds = np.linspace(0, 1, CURVE_POINTS).tolist()
+    break_even = decision_threshold(value.worth)
+    return ValueCurve(
+        thresholds=thresholds,
+        value_per_decision=[worth_from(threshold) for threshold in thresholds],
+        break_even=break_even,
+        at_break_even=worth_from(break_even),
+        always=float(np.average(if_second, weights=weights)),
+        never=float(np.average(if_first, weights=weights)),
+    )
+
+
+def _calibration_words(calibration: Calibration | None) -> list[str]:
+    if calibration is None:
+        return []
+    change = (
+        f"the log loss on out-of-fold rows went from {calibration.log_loss_before:.4g} to "
+        f"{calibration.log_loss_after:.4g} (improvement {calibration.improvement:.2g}, standard "
+        f"error {calibration.standard_error:.2g})"
+    )
+    done = "are calibrated" if calibration.applied else "are served as the model gives them"
+    return [f"Probabilities {done}: with calibration, {change}."]
 
 
 def decision_summary(
-    target: Array, scores: Array, decision: Mapping[str, float]
-) -> dict[str, float]:
-    """Count the outcomes of the decisions: the confusion matrix at the threshold."""
-    acted = scores >= decision["threshold"]
-    positive = target == 1
-    return {
-        "true_positives": int((acted & positive).sum()),
-        "false_positives": int((acted & ~positive).sum()),
-        "false_negatives": int((~acted & positive).sum()),
-        "true_negatives": int((~acted & ~positive).sum()),
-    }
+    target: Array, scores: Array, weights: Array, value: Value, decision: Decision
+) -> DecisionReport:
+    """Measure the decisions: confusion matrix, each class, calibration and, for two, the value."""
+    classes = decision.classes
+    decided = decide(scores, value.worth)
+    counts = confusion(target, decided, weights, len(classes))
+    rows, columns, right = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
+    results = [
+        ClassResult(
+            str(label),
+            float(rows[code]),
+            float(columns[code]),
+            float(right[code] / columns[code]) if columns[code] else None,
+            float(right[code] / rows[code]) if rows[code] else None,
+        )
+        for code, label in enumerate(classes)
+    ]
+    share = float(right.sum() / counts.sum())
+    applied = decision.calibration is not None and decision.calibration.applied
+    before = (
+        uncalibrated(scores, decision.calibration) if applied and decision.calibration else None
+    )
+    report = DecisionReport(
+        share_right=share,
+        calibration_error=calibration_error(target, scores, weights),
+        classes=results,
+        confusion=counts.tolist(),
+        words=[
+            "The decision is the class with the highest expected worth, given the amounts in "
+            f"params.yaml; it is the actual class in {share:.1%} of the held-out rows.",
+            *_calibration_words(decision.calibration),
+        ],
+        calibration_error_before=(
+            None if before is None else calibration_error(target, before, weights)
+        ),
+    )
+    if len(classes) != TWO:
+        return report
+    curve = value_curve(target, scores, weights, value)
+    acted = f"{counts[:, 1].sum():,.0f} of {counts.sum():,.0f} held-out rows"
+    return msgspec.structs.replace(
+        report,
+        threshold=decision.threshold,
+        true_positives=float(counts[1, 1]),
+        false_positives=float(counts[0, 1]),
+        false_negatives=float(counts[1, 0]),
+        true_negatives=float(counts[0, 0]),
+        value_curve=curve,
+        words=[
+            f"Deciding for {classes[1]} pays from a probability of {curve.break_even:.3g} on, the "
+            f"break-even. That is so in {acted}, {counts[1, 1]:,.0f} of them rightly. A decision "
+            f"is then worth {curve.at_break_even:.4g} {value.currency} on average; deciding for "
+            f"{classes[1]} always would be worth {curve.always:.4g}, never {curve.never:.4g}.",
+            *_calibration_words(decision.calibration),
+        ],
+    )

@@ -1,18 +1,19 @@
 """Metrics of a regression, of the model and of the business.
 
 Every metric is a function of ``target`` (shape (n,)), ``scores`` (the predictions in the unit of
-the target, shape (n,)) and ``value`` (what an error costs).
+the target, shape (n,)), ``weights`` (how many rows each row stands for, shape (n,)) and ``value``
+(what an error costs).
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
-from utils.config import convert
+from utils.config import Column, convert
+from utils.outcome import Decision
 
 Array = npt.NDArray[np.float64]
 
@@ -31,52 +32,70 @@ class Metric(NamedTuple):
     label: str
     unit: str
     greater_is_better: bool
-    function: Callable[[Array, Array, Value], float]
+    function: Callable[[Array, Array, Array, Value], float]
 
 
-def load_value(values: Mapping[str, str | float]) -> Value:
+def load_value(values: Mapping[str, Any], target: Column) -> Value:
     """Read the ``value`` section of ``params.yaml``.
 
     Raises:
         ProjectError: a key is missing or unknown.
     """
+    del target
     return convert(dict(values), Value, "params.yaml, section value")
 
 
-def mean_absolute_error(target: Array, scores: Array, value: Value) -> float:
+def mean_absolute_error(target: Array, scores: Array, weights: Array, value: Value) -> float:
     """Mean absolute difference, in the unit of the target."""
     del value
-    return float(np.mean(np.abs(scores - target)))
+    return float(np.average(np.abs(scores - target), weights=weights))
 
 
-def root_mean_squared_error(target: Array, scores: Array, value: Value) -> float:
+def root_mean_squared_error(target: Array, scores: Array, weights: Array, value: Value) -> float:
     """Root of the mean squared difference, in the unit of the target."""
     del value
-    return float(np.sqrt(np.mean((scores - target) ** 2)))
+    return float(np.sqrt(np.average((scores - target) ** 2, weights=weights)))
 
 
-def explained_variance_share(target: Array, scores: Array, value: Value) -> float:
+def explained_variance_share(target: Array, scores: Array, weights: Array, value: Value) -> float:
     """Coefficient of determination R²; NaN for a constant target."""
     del value
-    total = float(np.sum((target - target.mean()) ** 2))
-    return 1 - float(np.sum((target - scores) ** 2)) / total if total > 0 else float("nan")
+    centre = np.average(target, weights=weights)
+    total = float(np.sum(weights * (target - centre) ** 2))
+    left = float(np.sum(weights * (target - scores) ** 2))
+    return 1 - left / total if total > 0 else float("nan")
 
 
-def spearman(target: Array, scores: Array, value: Value) -> float:
+def weighted_ranks(values: Array, weights: Array) -> Array:
+    """Return the mean rank of each value in a table where rows occur as often as they weigh.
+
+    Shape (n,); with weights of 1 these are the usual ranks, ties sharing their mean.
+    """
+    _, place = np.unique(values, return_inverse=True)
+    mass = np.bincount(place, weights)
+    ranks: Array = (np.cumsum(mass) - (mass - 1) / 2)[place]
+    return ranks
+
+
+def spearman(target: Array, scores: Array, weights: Array, value: Value) -> float:
     """Rank correlation of prediction and outcome (Spearman 1904); 0 for a constant prediction."""
     del value
     if np.ptp(scores) == 0 or np.ptp(target) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(target), rankdata(scores))[0, 1])
+    sides = [weighted_ranks(side, weights) for side in (target, scores)]
+    first, second = (side - np.average(side, weights=weights) for side in sides)
+    covariance = np.sum(weights * first * second)
+    spread = np.sqrt(np.sum(weights * first**2) * np.sum(weights * second**2))
+    return float(covariance / spread) if spread > 0 else 0.0
 
 
-def value_per_prediction(target: Array, scores: Array, value: Value) -> float:
+def value_per_prediction(target: Array, scores: Array, weights: Array, value: Value) -> float:
     """Mean worth of a prediction: minus what its error costs."""
     error = scores - target
     cost = np.where(
         error > 0, error * value.cost_per_unit_too_high, -error * value.cost_per_unit_too_low
     )
-    return -float(cost.mean())
+    return -float(np.average(cost, weights=weights))
 
 
 METRICS: dict[str, Metric] = {
@@ -90,28 +109,45 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def fit_decision(target: Array, scores: Array, value: Value, confidence: float) -> dict[str, float]:
-    """Return what turns a prediction into an interval: quantiles of out-of-fold residuals.
+def level_labels(target: Column) -> tuple[str, str]:
+    """Name the two numbers of ``levels``."""
+    unit = f" ({target.unit})" if target.unit else ""
+    return f"Mean outcome{unit}", f"Mean prediction{unit}"
 
-    The interval from ``prediction + lower`` to ``prediction + upper`` holds the outcome with
-    probability ``confidence`` for exchangeable rows.
 
-    Source: Papadopoulos et al. (2002), Inductive Confidence Machines for Regression.
-    """
-    del value
-    residuals = target - scores
-    tail = (1 - confidence) / 2
-    lower, upper = np.quantile(residuals, [tail, 1 - tail])
-    return {"lower": float(lower), "upper": float(upper)}
+def levels(target: Array, scores: Array, weights: Array) -> tuple[float, float]:
+    """Return the mean outcome and the mean prediction, in the unit of the target."""
+    return (
+        float(np.average(target, weights=weights)),
+        float(np.average(scores, weights=weights)),
+    )
+
+
+class DecisionReport(msgspec.Struct, frozen=True):
+    """The prediction interval, and how many held-out outcomes it holds."""
+
+    lower: float
+    upper: float
+    interval_coverage: float
+    interval_width: float
+    words: list[str]
 
 
 def decision_summary(
-    target: Array, scores: Array, decision: Mapping[str, float]
-) -> dict[str, float]:
-    """Share of outcomes inside the prediction interval, and its width."""
+    target: Array, scores: Array, weights: Array, value: Value, decision: Decision
+) -> DecisionReport:
+    """Measure the prediction interval: its width, and the share of outcomes inside."""
+    del value
     residuals = target - scores
-    inside = (residuals >= decision["lower"]) & (residuals <= decision["upper"])
-    return {
-        "interval_coverage": float(inside.mean()),
-        "interval_width": decision["upper"] - decision["lower"],
-    }
+    inside = (residuals >= decision.lower) & (residuals <= decision.upper)
+    coverage = float(np.average(inside, weights=weights))
+    return DecisionReport(
+        lower=decision.lower,
+        upper=decision.upper,
+        interval_coverage=coverage,
+        interval_width=decision.upper - decision.lower,
+        words=[
+            f"The prediction interval, from {decision.lower:+.4g} to {decision.upper:+.4g} around "
+            f"a prediction, holds the outcome of {coverage:.1%} of the held-out rows."
+        ],
+    )

@@ -215,8 +215,10 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
             ],
         ),
         "",
+        "\n\n".join(map(escape, evaluation["decision"]["words"])),
+        "",
         table(
-            ["Segment", "Rows", "Mean outcome", "Mean prediction", chosen["label"]],
+            ["Segment", "Rows", *map(escape, evaluation["level_labels"]), chosen["label"]],
             [
                 [
                     f"{escape(item['column'])} = {escape(item['category'])}",

@@ -1,0 +1,58 @@
+"""What the winner learns from its out-of-fold probabilities: its calibration, and to decide."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.pipeline import Pipeline
+
+from model_training.calibration import calibration
+from utils.config import Contract, Params
+from utils.metrics import Value
+from utils.outcome import TWO, Decision, calibrated, decision_threshold
+
+Array = npt.NDArray[np.float64]
+
+
+class Finished(NamedTuple):
+    """The model as it is served, its out-of-fold scores, and what turns scores into decisions."""
+
+    model: Pipeline
+    scores: Array
+    decision: Decision
+
+
+def finish(
+    model: Pipeline,
+    unseen: tuple[Array, Array, Array],
+    value: Value,
+    params: Params,
+    contract: Contract,
+) -> Finished:
+    """Calibrate a fitted model as ``selection.calibration`` says, and fix its decisions.
+
+    Args:
+        model: the winner, fitted on all training rows.
+        unseen: outcome (n,), probabilities (n, k) and weights (n,) of out-of-fold rows.
+        value: what each decision is worth.
+        params: the settings.
+        contract: names the classes.
+    """
+    outcome, scores, weights = unseen
+    mode = params.selection.calibration or "auto"
+    found = None
+    if mode != "none":
+        always = mode == "always"
+        found = calibration(outcome, scores, weights, params.split.seed, always=always)
+    if found is not None and found.applied:
+        model.set_params(estimate__slope=found.slope, estimate__offsets=list(found.offsets))
+        scores = calibrated(scores, found.slope, found.offsets)
+    two = len(contract.target.allowed) == TWO
+    decision = Decision(
+        classes=contract.target.allowed,
+        currency=value.currency,
+        worth=tuple(tuple(row) for row in value.worth.tolist()),
+        threshold=decision_threshold(value.worth) if two else None,
+        calibration=found,
+    )
+    return Finished(model, scores, decision)

@@ -1,0 +1,62 @@
+"""The ONNX nodes of a fitted regressor: encoded inputs in, predictions out."""
+
+import numpy as np
+from onnx import helper
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import Ridge
+
+from model_training.onnx_trees import (
+    Part,
+    boosted_tree,
+    constant,
+    decision_tree,
+    linear,
+    repeated,
+    rounded,
+    tree_ensemble,
+)
+from utils.config import ProjectError
+
+
+def _column(model: BaseEstimator, source: str, output: str) -> Part:
+    """Return what gives the predictions as one column, shape (n, 1)."""
+    if isinstance(model, DummyRegressor):
+        return repeated(np.reshape(model.constant_, (1, 1)), source, output)
+    if isinstance(model, Ridge):
+        return linear(
+            np.reshape(model.coef_, (1, -1)), np.reshape(model.intercept_, 1), source, output
+        )
+    if isinstance(model, HistGradientBoostingRegressor):
+        trees = [(0, boosted_tree(predictor.nodes)) for (predictor,) in model._predictors]
+        nodes = [
+            tree_ensemble(trees, 1, source, "boosted"),
+            helper.make_node("Add", ["boosted", "start"], [output]),
+        ]
+        return nodes, [constant("start", np.reshape(model._baseline_prediction, (1, 1)))]
+    if isinstance(model, RandomForestRegressor):
+        count = len(model.estimators_)
+        trees = [
+            (0, decision_tree(tree, tree.tree_.value[:, 0, 0] / count))
+            for tree in model.estimators_
+        ]
+        return [*rounded(source, "rounded"), tree_ensemble(trees, 1, "rounded", output)], []
+    raise ProjectError(f"{type(model).__name__} has no exact route to ONNX in this project.")
+
+
+def score_shape(model: BaseEstimator) -> list[int | None]:
+    """Return the shape of the scores; None is the number of rows."""
+    del model
+    return [None]
+
+
+def score(model: BaseEstimator, source: str, output: str) -> Part:
+    """Return the nodes from encoded inputs (n, features) to predictions (n,).
+
+    Raises:
+        ProjectError: the estimator has no exact route.
+    """
+    nodes, constants = _column(model, source, "column")
+    flat = constant("flat", np.array([-1], dtype=np.int64))
+    return [*nodes, helper.make_node("Reshape", ["column", "flat"], [output])], [*constants, flat]

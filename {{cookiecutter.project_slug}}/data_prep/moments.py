@@ -162,7 +162,8 @@ def _iso(value: nw.Expr, found: Form) -> nw.Expr:
 def to_iso(pattern: str) -> list[Step]:
     """Return the steps that turn texts in a format into ISO 8601; others become missing.
 
-    ISO 8601 itself stays, because cleaned records that are written to a file have it. Days that don't exist stay, as texts that look like days.
+    ISO 8601 itself stays, because cleaned records that are written to a file have it, and so do
+    days that don't exist.
 
     Raises:
         ProjectError: the format can't be read.

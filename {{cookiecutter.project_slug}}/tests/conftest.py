@@ -28,7 +28,7 @@ from utils.paths import RAW
 ROOT = Path(__file__).resolve().parent.parent
 # The tests run on the table that the project came with, also after it has adopted another one.
 ADOPTED = ROOT / "tests/sample"
-SAMPLE = ADOPTED if ADOPTED.exists() else ROOT
+BUNDLED = ADOPTED if ADOPTED.exists() else ROOT
 SAMPLE_ROWS = 1500
 MARKERS = ("", "-", "?", "n/a", "unknown")
 
@@ -59,9 +59,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("README.md", "dvc.yaml"):
         shutil.copy(ROOT / name, copy / name)
     for name in ("params.yaml", "schema.yaml"):
-        shutil.copy(SAMPLE / name, copy / name)
-    if (SAMPLE / "data/source").exists():
-        shutil.copytree(SAMPLE / "data/source", copy / "data/source")
+        shutil.copy(BUNDLED / name, copy / name)
+    if (BUNDLED / "data/source").exists():
+        shutil.copytree(BUNDLED / "data/source", copy / "data/source")
     params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
     params["evaluation"]["bootstrap_samples"] = 40
     (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from data_prep.preview import gather
-from tests.conftest import ROOT, SAMPLE, run_stage
+from tests.conftest import BUNDLED, ROOT, run_stage
 from utils import adopt
 from utils.config import ProjectError, load_contract, load_params
 from utils.readme import README
@@ -32,10 +32,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("README.md", "pyproject.toml"):
         shutil.copy(ROOT / name, copy / name)
     for name in ("params.yaml", "schema.yaml"):
-        shutil.copy(SAMPLE / name, copy / name)
-    shutil.copytree(SAMPLE / "data/source", copy / "data/source")
+        shutil.copy(BUNDLED / name, copy / name)
+    shutil.copytree(BUNDLED / "data/source", copy / "data/source")
     (copy / ".gitignore").write_text("/data/*\n!/data/source/\n/reports/\n")
-    shutil.copytree(SAMPLE / "data/source", tmp_path / "incoming")
+    shutil.copytree(BUNDLED / "data/source", tmp_path / "incoming")
     for path in (tmp_path / "incoming").iterdir():
         path.rename(path.with_stem("other_table"))
     monkeypatch.chdir(copy)
@@ -80,7 +80,7 @@ def test_another_table_is_adopted_and_git_undoes_it(
         assert text.splitlines()[0] in (folder / name).read_text(), "comments stay"
     for stage in ("data_prep.retrieval", "data_prep.pipeline clean", "data_prep.pipeline validate"):
         run_stage(f"python -m {stage}")
-    with pytest.raises(ProjectError, match="not committed: README.md"):
+    with pytest.raises(ProjectError, match=r"not committed: README\.md"):
         run_adoption(monkeypatch, *wanted)
     git("add", "--all")
     git("commit", "--quiet", "--message", "Adopt")

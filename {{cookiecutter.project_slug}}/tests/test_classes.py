@@ -31,7 +31,7 @@ from model_training.model_export import check_parity, generated_inputs
 from model_training.model_selection import fit, make_folds, pipeline, unseen_scores
 from model_training.onnx_graph import build_graph
 from model_training.results import load_model, score_columns, scores_of
-from tests.conftest import MARKERS, ROOT, SAMPLE, run_stage
+from tests.conftest import BUNDLED, MARKERS, ROOT, run_stage
 from utils.config import (
     Column,
     Contract,
@@ -116,7 +116,7 @@ def planted(
     contract = contract_of(request.param)
     folder = tmp_path_factory.mktemp("plants")
     shutil.copy(ROOT / "dvc.yaml", folder / "dvc.yaml")
-    params = yaml.safe_load((SAMPLE / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((BUNDLED / "params.yaml").read_text(encoding="utf-8"))
     first, second = request.param[:2]
     model = "random_forest" if request.param is GRADES else "logistic_regression"
     competing = {name: QUICK[name] for name in ("baseline", model)}
@@ -367,9 +367,9 @@ def test_texts_keep_their_case_as_classes() -> None:
 def test_classes_that_can_not_be_are_refused(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    schema = yaml.safe_load((SAMPLE / "schema.yaml").read_text(encoding="utf-8"))
+    schema = yaml.safe_load((BUNDLED / "schema.yaml").read_text(encoding="utf-8"))
     next(item for item in schema["columns"] if item["role"] == "target").update(change)
     path = tmp_path / "schema.yaml"
     path.write_text(yaml.safe_dump(schema), encoding="utf-8")
     with pytest.raises(ProjectError, match=message):
-        load_params(SAMPLE / "params.yaml", path)
+        load_params(BUNDLED / "params.yaml", path)

@@ -16,7 +16,7 @@ from data_prep.feature_engineering import derive, feature_names
 from data_prep.validation import validate
 from data_viz.exploration import explore
 from model_deployment.preprocessing import check_columns, model_inputs, standardise_records
-from tests.conftest import MARKERS, SAMPLE, values
+from tests.conftest import BUNDLED, MARKERS, values
 from utils import json_schema as exported
 from utils.config import (
     SAMPLING_WEIGHT,
@@ -148,12 +148,12 @@ def test_contracts_that_can_not_be_checked_are_refused(
     ],
 )
 def test_bad_sampling_is_refused(tmp_path: Path, sampling: dict[str, Any], message: str) -> None:
-    content = yaml.safe_load((SAMPLE / "params.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((BUNDLED / "params.yaml").read_text(encoding="utf-8"))
     content["sampling"] = {"seed": 1, **sampling}
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(ProjectError, match=message):
-        load_params(path, SAMPLE / "schema.yaml")
+        load_params(path, BUNDLED / "schema.yaml")
 
 
 # every role, from raw records to serving

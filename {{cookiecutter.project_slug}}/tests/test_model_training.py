@@ -32,7 +32,7 @@ from model_training.model_selection import (
 )
 from model_training.onnx_graph import build_graph
 from model_training.results import CandidateResult, Estimate, load_model
-from tests.conftest import SAMPLE, values
+from tests.conftest import BUNDLED, values
 from utils.config import (
     SAMPLING_WEIGHT,
     Column,
@@ -170,7 +170,7 @@ def trained(project: Path) -> Trained:
 
 def competing() -> list[str]:
     """Names of the candidates that can win."""
-    params = load_params(SAMPLE / "params.yaml", SAMPLE / "schema.yaml")
+    params = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml")
     return [name for name in params.selection.candidates if name != BASELINE]
 
 

@@ -13,7 +13,7 @@ import pytest
 from data_prep.cleaning import standardise
 from data_prep.engine import Engine
 from data_prep.moments import form
-from tests.conftest import SAMPLE, values
+from tests.conftest import BUNDLED, values
 from utils.config import Column, ProjectError, load_params
 
 NOON = datetime(2024, 1, 31, 12, 5)
@@ -45,7 +45,7 @@ CASES: list[tuple[str, str | int | float, datetime | None]] = [
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    settings = load_params(SAMPLE / "params.yaml", SAMPLE / "schema.yaml").engine
+    settings = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml").engine
     with Engine(settings) as opened:
         yield opened
 

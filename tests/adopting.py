@@ -1,7 +1,7 @@
 """Run in the environment of the template, beside the code of a rendered project: adopts tables.
 
-Usage: ``python adopting.py``, with the project as current folder and in ``PYTHONPATH``. Prints a JSON
-object that holds, for every table of ``TABLES``, what was proposed or why it was refused.
+Usage: ``python adopting.py TASK``, with the project as current folder and in ``PYTHONPATH``. Prints a
+JSON object that holds, for every table of the task, what was proposed or why it was refused.
 """
 
 import json
@@ -145,7 +145,10 @@ TABLES: dict[str, dict[str, tuple[Callable[[], pl.DataFrame], str]]] = {
             lambda: packaged("statsmodels", "datasets/fair/fair.csv"),
             "affairs",
         ),
-        "riots: day and month": (lambda: packaged("vega_datasets", "_data/la-riots.csv"), "race"),
+        "riots: a class of two rows": (
+            lambda: packaged("vega_datasets", "_data/la-riots.csv"),
+            "race",
+        ),
     },
     "regression": {
         "diabetes": (lambda: scientific("diabetes"), "target"),

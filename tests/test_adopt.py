@@ -73,7 +73,7 @@ REFUSED = {
     "planes: rare classes": r"fewer than 10 rows, .*4 Cycle \(2\).*Merge them",
     "airports: all text": "No column is left that a model could learn from",
     "marriages: a number": "its task is regression, and this project is for classification",
-    "riots: day and month": r"classes with fewer than 10 rows",
+    "riots: a class of two rows": r"classes with fewer than 10 rows",
     "penguins: a name twice": "more than one column named year. Rename all but one",
     "islands: no such target": "Did you mean body_mass_g",
     "islands: a target of names": "its task is classification, and this project is for regression",
@@ -106,6 +106,7 @@ def results(bake: Callable[..., Path]) -> Callable[[str], dict[str, Any]]:
 
 @pytest.mark.parametrize("name", WORK)
 def test_a_public_table_is_adopted(results: Callable[[str], Any], name: str) -> None:
+    """What is proposed can be written, read again and used, and says what is expected."""
     found, expected = results(name), WORK[name]
     assert found.get("refused") is None
     assert found["valid"]
@@ -119,6 +120,7 @@ def test_a_public_table_is_adopted(results: Callable[[str], Any], name: str) -> 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_public_table_is_refused_with_a_reason(results: Callable[[str], Any], name: str) -> None:
+    """The reason names what is wrong and what to do."""
     assert re.search(REFUSED[name], results(name).get("refused", "it was taken"))
 
 
@@ -133,6 +135,7 @@ def test_a_public_table_is_refused_with_a_reason(results: Callable[[str], Any], 
 def test_a_project_adopts_a_public_table_and_works(
     bake: Callable[..., Path], task: str, package: str, table: str, target: str
 ) -> None:
+    """From a fresh project to monitoring, with no edit."""
     project = bake(task=task)
     found = find_spec(package)
     assert found is not None
@@ -166,6 +169,7 @@ def test_a_project_adopts_a_public_table_and_works(
 
 
 def test_every_table_is_expected_to_work_or_to_be_refused() -> None:
+    """The two lists of expectations hold each table of the script once."""
     named = set(
         re.findall(r'^        "(.+)": \(', SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
     )

@@ -1,7 +1,7 @@
 """Run in the environment of the template, beside the code of a rendered project: adopts tables.
 
-Usage: ``python adopting.py TASK``, with the project as current folder and in ``PYTHONPATH``. Prints a
-JSON object that holds, for every table of the task, what was proposed or why it was refused.
+Usage: ``python adopting.py TASK``, with the project as current folder and in ``PYTHONPATH``. Prints
+a JSON object that holds, for every table of the task, what was proposed or why it was refused.
 """
 
 import json

@@ -8,6 +8,7 @@ running. Nothing changes if the table is refused, and git undoes what was writte
 
 import argparse
 import difflib
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from utils.config import (
     Column,
     Contract,
     Params,
+    Project,
     ProjectError,
     load_contract,
     load_params,
@@ -168,14 +170,20 @@ def descriptions(contract: Contract) -> dict[str, str]:
     }
 
 
-def readme_text(text: str, contract: Contract, name: str, old_name: str) -> str:
-    """Return the README with a new problem statement, and without the results of another table."""
+def readme_text(text: str, contract: Contract, name: str, project: Project) -> str:
+    """Return the README with a new problem statement, and without the results of another table.
+
+    Args:
+        text: the README as it is.
+        contract: what the new table is.
+        name: a new name of the project, empty to keep it.
+        project: what the project was about.
+    """
     said = {key: f"{escape(value)}." for key, value in descriptions(contract).items()}
     if name:
-        text = text.replace(f"# {escape(old_name)}\n", f"# {escape(name)}\n", 1)
-    title, _, rest = text.partition("\n\n")
-    _, _, rest = rest.partition("\n\n")
-    text = f"{title}\n\n{said['description']}\n\n{rest}"
+        text = text.replace(f"# {escape(project.name)}\n", f"# {escape(name)}\n", 1)
+    for former in (escape(project.description), project.description):
+        text = replace_line(text, rf"^{re.escape(former)}\.?$", said["description"])
     text = replace_line(text, r"^- \*\*Input\.\*\* .*$", f"- **Input.** {said['model_input']}")
     text = replace_line(text, r"^- \*\*Output\.\*\* .*$", f"- **Output.** {said['model_output']}")
     parts = dict.fromkeys(PARTS, "`make run` writes this part.")
@@ -212,7 +220,7 @@ def change(root: Path, found: Preview, proposal: Proposal, params: Params, name:
     texts = {
         SCHEMA_PATH: contract_text(before[SCHEMA_PATH], contract),
         PARAMS_PATH: params_text(before[PARAMS_PATH], params, proposal, found.source, name),
-        README: readme_text(before[README], contract, name, params.project.name),
+        README: readme_text(before[README], contract, name, params.project),
         PYPROJECT: replace_line(before[PYPROJECT], r"^description = .*$", description),
     }
     moves: dict[Path, Path] = {}
@@ -376,10 +384,11 @@ def agreed() -> bool:
 
 def answered(records: pl.DataFrame, target: str) -> frozenset[str]:
     """Return the names that columns of answers have, which no column of the records may have."""
-    values = records[target].cast(pl.String).unique() if target in records.columns else []
-    classes = tuple(sorted({str(value) for value in values})) if len(values) <= FEW else ()
-    column = Column("target", "target", "string", "", allowed=(*classes, "0", "1")[:FEW])
-    names = {answer.name for answer in [*output_columns(column), *output_columns(BINARY)]}
+    classes: list[str] = []
+    if target in records.columns and records[target].n_unique() <= FEW:
+        classes = sorted({str(value) for value in records[target]})
+    several = Column("target", "target", "string", "", allowed=(*classes, "0", "1", "2"))
+    names = {answer.name for answer in [*output_columns(several), *output_columns(BINARY)]}
     return frozenset({*names, "score", "model_version"})
 
 
@@ -414,6 +423,7 @@ def main() -> None:
     check_undoable(root)
     found = preview(arguments.data, arguments.table)
     origin = next((str(value) for value in found.source.values() if value), arguments.data)
+    origin = origin.partition("?")[0]  # the query of a URL may hold a secret
     records = pl.DataFrame(found.records)
     proposal = propose(
         records,

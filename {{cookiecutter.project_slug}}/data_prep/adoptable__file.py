@@ -3,6 +3,7 @@
 import re
 from pathlib import Path, PurePosixPath
 
+from data_prep import formats
 from data_prep.preview import SOURCE_FOLDER, Preview, gather, with_schema
 from data_prep.source import Settings, describe, first_records, located
 
@@ -31,6 +32,8 @@ def preview(data: str, table: str) -> Preview:
     if all(path.resolve().is_relative_to(SOURCE_FOLDER.resolve()) for path in files.values()):
         return Preview(records, name, {"path": data}, {})
     folder = SOURCE_FOLDER if len(files) == 1 else SOURCE_FOLDER / name
-    copies = with_schema({folder / file: path for file, path in files.items()})
+    copies = with_schema(
+        {folder / file: path for file, path in files.items()}, formats.SCHEMA_SUFFIXES
+    )
     path = next(iter(copies)) if len(files) == 1 else folder
     return Preview(records, name, {"path": path.as_posix()}, copies)

@@ -32,4 +32,6 @@ def preview(data: str, table: str) -> Preview:
     stem = path.name.partition(".")[0]
     name = table or re.sub(r"\W+", "_", stem).strip("_").lower() or "records"
     place = SOURCE_FOLDER / path.name
-    return Preview(records, name, stand_in(name), with_schema({place: path}))
+    return Preview(
+        records, name, stand_in(name), with_schema({place: path}, formats.SCHEMA_SUFFIXES)
+    )

@@ -16,7 +16,7 @@ def safe_names(names: Sequence[str], reserved: Iterable[str]) -> dict[str, str]:
     """Return a name for each column that every engine, file and service takes.
 
     A plain name of ASCII letters, digits and underscores stays. Two names never differ in case
-    alone, because SQL engines would take them for one.
+    alone, because some engines would take them for one.
     """
     taken = {name.lower() for name in reserved}
     chosen: dict[str, str] = {}

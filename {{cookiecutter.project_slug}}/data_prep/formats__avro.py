@@ -28,6 +28,7 @@ from utils.config import Contract, ProjectError
 
 SUFFIX = ".avro"
 SCHEMA_SUFFIX = ".avsc"
+SCHEMA_SUFFIXES = (SCHEMA_SUFFIX,)
 SCHEMA_FOLDER = Path("data/source")
 
 BATCH_ROWS = 65_536

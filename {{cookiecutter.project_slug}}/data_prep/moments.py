@@ -184,8 +184,7 @@ def to_iso(pattern: str) -> list[Step]:
 def from_epoch(pattern: str, implementation: nw.Implementation) -> list[Step]:
     """Return the steps that turn whole numbers since 1970 into moments; negative ones are missing.
 
-    SQL engines have no cast from a number to a moment with microseconds, so there a number counts
-    seconds, which are added to 1970 where they can be.
+    Not every engine casts a number of microseconds to a moment; the others add seconds to 1970.
     """
     per_second = 1000 if pattern == MILLISECONDS else 1
 
@@ -199,10 +198,10 @@ def from_epoch(pattern: str, implementation: nw.Implementation) -> list[Step]:
         return ((known - known % per_second) / per_second).cast(nw.Int64)
 
     def moment(value: nw.Expr) -> nw.Expr:
-        if implementation.is_duckdb():
-            return nw.lit(EPOCH) + value * nw.lit(timedelta(seconds=1))
+        if implementation.is_pandas_like() or implementation.is_polars():
+            return (value * 1_000_000).cast(nw.Datetime("us"))
         if implementation.is_spark_like():
             return value.cast(nw.Datetime("us", "UTC")).cast(nw.Datetime("us"))
-        return (value * 1_000_000).cast(nw.Datetime("us"))
+        return nw.lit(EPOCH) + value * nw.lit(timedelta(seconds=1))
 
     return [seconds, moment]

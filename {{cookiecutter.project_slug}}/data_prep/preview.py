@@ -11,8 +11,6 @@ from utils.config import ProjectError
 # So many rows are looked at.
 ROWS = 1_000_000
 SOURCE_FOLDER = Path("data/source")
-# What lies beside a file with the same name and says how to read it.
-SCHEMA_SUFFIXES = (".avsc", ".proto", ".desc")
 SEPARATORS = {";": "semicolons", "\t": "tabulators", "|": "bars"}
 
 
@@ -61,12 +59,12 @@ def gather(tables: Iterable[pa.Table], name: str) -> pa.Table:
     return records.slice(0, ROWS)
 
 
-def with_schema(copies: dict[Path, Path]) -> dict[Path, Path]:
-    """Add the schema files that lie beside the files to copy."""
+def with_schema(copies: dict[Path, Path], suffixes: Iterable[str]) -> dict[Path, Path]:
+    """Add what lies beside the files to copy, with the same name, and says how to read them."""
     beside = {
         place.with_suffix(suffix): path.with_suffix(suffix)
         for place, path in copies.items()
-        for suffix in SCHEMA_SUFFIXES
+        for suffix in suffixes
         if path.with_suffix(suffix).is_file()
     }
     return {**copies, **beside}

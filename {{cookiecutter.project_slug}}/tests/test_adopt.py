@@ -46,10 +46,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def other_table(folder: Path) -> Path:
-    """The table to adopt; what lies beside it says how to read it."""
-    schemas = {".avsc", ".proto", ".desc"}
-    files = sorted((folder.parent / "incoming").iterdir())
-    return next(path for path in files if path.suffix not in schemas)
+    """The table to adopt; a smaller file beside it may say how to read it."""
+    return max((folder.parent / "incoming").iterdir(), key=lambda path: path.stat().st_size)
 
 
 def run_adoption(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:

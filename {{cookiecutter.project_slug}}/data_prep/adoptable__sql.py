@@ -1,4 +1,4 @@
-"""What a project that reads databases can adopt: a table of an SQLite file or of a PostgreSQL server."""
+"""What a project that reads databases can adopt: a table of SQLite or of a PostgreSQL server."""
 
 import sqlite3
 from contextlib import closing

@@ -29,8 +29,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed copy of what adoption changes, beside a folder with another table."""
     copy = tmp_path / "project"
     copy.mkdir()
-    for name in ("README.md", "pyproject.toml"):
-        shutil.copy(ROOT / name, copy / name)
+    name = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml").project.name
+    _, _, rest = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n")
+    (copy / "README.md").write_text(f"# {name}\n{rest}", encoding="utf-8")
+    shutil.copy(ROOT / "pyproject.toml", copy / "pyproject.toml")
     for name in ("params.yaml", "schema.yaml"):
         shutil.copy(BUNDLED / name, copy / name)
     shutil.copytree(BUNDLED / "data/source", copy / "data/source")

@@ -53,7 +53,7 @@ check: setup ## check format, lint and types of the template's own code
 	$(RUN) mypy
 
 .PHONY: bench
-bench: setup ## measure the template beside its peers: half an hour; writes docs/benchmarks.md
+bench: setup ## measure the template beside its peers: twenty minutes; writes docs/benchmarks.md
 	$(RUN) python -m benchmarks
 
 .PHONY: samples

@@ -43,6 +43,8 @@ DATA = (
     ".proto",
     "source/subscriptions.json",
     "source/deliveries.json",
+    "source/subscriptions__assigned.json",
+    "source/deliveries__assigned.json",
 )
 BINARY = (".db", ".parquet", ".avro", ".pb")
 # So many ways in which a file can come out are all tried.

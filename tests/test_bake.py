@@ -50,7 +50,8 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "root_mean_squared_error",
         "residual",
     ],
-    ("data_source", "sql"): [r"(?<!spark\.)\bsql\b", "sqlite", "postgres", "adbc"],
+    # The record of experiments may be a database of its own, sqlite:///data/mlflow.db.
+    ("data_source", "sql"): [r"(?<!spark\.)\bsql\b", "sqlite(?!:)", "postgres", "adbc"],
     ("data_source", "stream"): ["kafka", "make consume", "dead.letters", "message queue"],
     ("data_source", "rest"): [
         "httpx2?\\.",
@@ -79,6 +80,8 @@ WORDS: dict[tuple[str, str], list[str]] = {
     ("data_format", "json"): ["json records"],
     ("data_format", "avro"): ["avro"],
     ("data_format", "protobuf"): ["protobuf", r"\bprotoc\b", r"\.proto\b", "protocol buffers"],
+    ("tracking", "dvclive"): ["dvclive", "dvc studio", "DVC_STUDIO"],
+    ("tracking", "mlflow"): ["mlflow"],
     ("ci", "github"): ["github"],
     ("ci", "gitlab"): ["gitlab"],
     ("dvc_remote", "local"): ["_storage`"],
@@ -90,8 +93,9 @@ WORDS: dict[tuple[str, str], list[str]] = {
     ("license", "BSD-3-Clause"): ["bsd-3", r"\bBSD 3"],
     ("license", "Proprietary"): ["proprietary", "all rights reserved"],
     ("engine", "spark"): [r"\bpyspark\b", r"\bspark\b", r"\bjava\b"],
-    ("label_source", "hand"): ["annotated by", "annotators?"],
-    ("label_source", "programmatic"): ["labelling functions?"],
+    ("label_source", "natural"): ["the outcome shows itself"],
+    ("label_source", "hand"): ["annotators?", "annotations\\.csv", "adjudicat"],
+    ("label_source", "programmatic"): ["labelling.functions?", r"\bgold\b"],
 }
 
 

@@ -4,8 +4,10 @@ A new engine takes part by being a choice of the question.
 """
 
 import shutil
+import socket
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,16 +25,23 @@ ENGINES = [
 ]
 # Moments have no time zone, so where the machine stands must not matter.
 ZONES = ["America/New_York", "Europe/Berlin"]
+# How long Spark may take to listen.
+START_SECONDS = 120
 
 pytestmark = pytest.mark.run
 
 
-def run(project: Path, *command: str | Path, zone: str = "UTC") -> subprocess.CompletedProcess[str]:
-    """Run a command in a rendered project."""
+def run(
+    project: Path, *command: str | Path, zone: str = "UTC", remote: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a rendered project, with Spark at an address if there is one."""
+    variables = {"PYTHONPATH": str(project), "TZ": zone}
+    if remote:
+        variables["SPARK_REMOTE"] = remote
     return subprocess.run(
         [*map(str, command)],
         cwd=project,
-        env={**demo.environment(), "PYTHONPATH": str(project), "TZ": zone},
+        env={**demo.environment(), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -53,9 +62,10 @@ def projects(bake: Callable[..., Path]) -> dict[str, Path]:
     return rendered
 
 
-def awkward(project: Path, *arguments: str | Path, zone: str = "UTC") -> str:
+def awkward(project: Path, *arguments: str | Path, zone: str = "UTC", remote: str = "") -> str:
     """Run the script with the interpreter of a project; returns what it printed when it failed."""
-    done = run(project, project / ".venv/bin/python", SCRIPT, *arguments, zone=zone)
+    python = project / ".venv/bin/python"
+    done = run(project, python, SCRIPT, *arguments, zone=zone, remote=remote)
     return done.stdout[-4000:] if done.returncode else ""
 
 
@@ -125,6 +135,53 @@ def test_the_order_of_raw_rows_does_not_matter(
         assert path.read_bytes() == path.with_name("features.parquet").read_bytes(), path
 
 
+@pytest.fixture
+def spark_server(projects: dict[str, Path], tmp_path: Path) -> Iterator[str]:
+    """The address of a Spark Connect server, a process of its own."""
+    python = projects["spark"] / ".venv/bin/python"
+    [home] = (projects["spark"] / ".venv").glob("lib/python3*/site-packages/pyspark")
+    port = demo.free_port()
+    settings = {"spark.connect.grpc.binding.port": port, "spark.driver.memory": "1g"}
+    options = [f"--conf={name}={value}" for name, value in settings.items()]
+    process = demo.started(
+        tmp_path,
+        *("bash", str(home / "sbin" / "start-connect-server.sh"), "--wait", "--master", "local[2]"),
+        *options,
+        env={**demo.environment(), "SPARK_HOME": str(home), "PYSPARK_PYTHON": str(python)},
+    )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not listens(port):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        yield f"sc://127.0.0.1:{port}"
+    finally:
+        demo.stop(process)
+
+
+def listens(port: int) -> bool:
+    """Whether something answers at a port of this machine."""
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.skipif("spark" not in ENGINES, reason="Spark needs Java")
+def test_spark_connect_gives_the_same_bytes(
+    projects: dict[str, Path],
+    raw: Path,
+    results: dict[str, tuple[Path, Path]],
+    spark_server: str,
+    tmp_path: Path,
+) -> None:
+    """Through a server, Spark gives what it gives in the process itself."""
+    made = tmp_path / "made"
+    assert awkward(projects["spark"], "run", raw, made, remote=spark_server) == ""
+    first, _ = results["spark"]
+    for path in first.rglob("*.parquet"):
+        assert (made / path.relative_to(first)).read_bytes() == path.read_bytes(), path
+
+
 def test_the_comparison_finds_a_difference(
     projects: dict[str, Path], results: dict[str, tuple[Path, Path]], tmp_path: Path
 ) -> None:
@@ -133,3 +190,23 @@ def test_the_comparison_finds_a_difference(
     changed = shutil.copytree(first, tmp_path / "changed")
     shutil.copy(changed / "text/clean.parquet", changed / "typed/clean.parquet")
     assert "typed/clean.parquet" in awkward(projects[ENGINES[0]], "compare", first, changed)
+
+
+@pytest.mark.parametrize(
+    ("task", "label_source"),
+    [("classification", "programmatic"), ("regression", "programmatic"), ("regression", "hand")],
+)
+def test_labels_are_the_same_on_every_engine(
+    task: str, label_source: str, projects: dict[str, Path], bake: Callable[..., Path]
+) -> None:
+    """Functions vote alike, so labels, labelled records and reports have the same bytes."""
+    made = []
+    for engine, project in projects.items():
+        labelled = bake(task=task, label_source=label_source, engine=engine)
+        python = project / ".venv/bin/python"
+        for command in ("retrieval", "pipeline clean", "labelling"):
+            done = run(labelled, python, "-m", *f"data_prep.{command}".split())
+            assert done.returncode == 0, done.stdout
+        names = ("data/clean.parquet", "data/labels.parquet", "reports/labels.json")
+        made.append({name: (labelled / name).read_bytes() for name in names})
+    assert all(files == made[0] for files in made[1:])

@@ -15,7 +15,7 @@ from tests import template
 from tests.combinations import Row, covering_array
 
 # The answers that the judged files depend on.
-JUDGED = ("task", "serving", "ci", "python_version")
+JUDGED = ("task", "data_source", "serving", "ci", "python_version")
 
 # Checks of repo-review that do not apply, and why.
 REMOTE_HOOKS = "hooks are local and run from the project's environment, so they work offline"
@@ -80,6 +80,7 @@ JUDGES = {
         "script:",
         "scripts:",
     ),
+    "compose schema": Judge((*SCHEMA, "vendor.compose-spec"), "compose.yaml", "image:", "picture:"),
     "hadolint": Judge(("hadolint",), "Dockerfile", "WORKDIR /app", "RUN cd /app"),
 }
 
@@ -114,7 +115,8 @@ def test_projects_pass(name: str, projects: list[tuple[Row, Path]]) -> None:
 def test_judges_see_mistakes(name: str, bake: Callable[..., Path]) -> None:
     """Each judge would say something if there were something to say."""
     judge = JUDGES[name]
-    file = bake(ci="gitlab" if "gitlab" in name else "github") / judge.file
+    ci, source = "gitlab" if "gitlab" in name else "github", "sql" if "compose" in name else "file"
+    file = bake(ci=ci, data_source=source) / judge.file
     text = file.read_text(encoding="utf-8")
     assert judge.good in text
     file.write_text(text.replace(judge.good, judge.bad), encoding="utf-8")

@@ -54,6 +54,10 @@ LIMIT_SECONDS = 1200
 SHOWN = 6000
 # How far from the best achievable score the selected model may be.
 CLOSE = 0.05
+# More wrong labels than this of a class would be a failure of labelling, not of the model.
+WRONG_LABELS = 0.1
+# The same for numbers: the mean error of labels, as a share of what no model can predict.
+LABEL_ERROR = 0.25
 
 # The sample of each task.
 SAMPLES = {"classification": "subscriptions", "regression": "deliveries"}
@@ -190,7 +194,9 @@ def project(
         path = without_uv(path)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{path}")
     # Rows run beside each other; threads of both would wait for each other, spinning.
-    for name, value in {**IDENTITY, "OMP_NUM_THREADS": "1"}.items():
+    # And pytest takes its folder away from other users, under which a server of a row may run.
+    settings = {"OMP_NUM_THREADS": "1", "PYTEST_DEBUG_TEMPROOT": str(tmp_path)}
+    for name, value in {**IDENTITY, **settings}.items():
         monkeypatch.setenv(name, value)
     yield Project(template.bake(tmp_path, answers), answers)
     shutil.rmtree(tmp_path, ignore_errors=True)
@@ -241,6 +247,9 @@ def test_project(
         nothing_is_left_uncommitted(project)
     with subtests.test("versions"):
         versions_are_shared(project)
+    if project.answers["data_source"] == "file" and project.answers["dvc_remote"] == "s3":
+        with subtests.test("object store"):
+            records_are_read_from_an_object_store(project)
     with subtests.test("monitor"):
         live_predictions_are_monitored(project)
     if index in WITH_NOTEBOOKS and "make notebooks" not in project.commands():
@@ -320,7 +329,10 @@ def the_readme_is_filled_in(project: Project) -> None:
     """Every measured part holds what was measured, and its figures exist."""
     readme = project.text("README.md")
     parts = dict(re.findall(r"<!-- measured: (\w+) -->\n(.*?)\n<!-- end: \1 -->", readme, re.S))
-    assert set(parts) == {"data", "exploration", "model", "deployment", "monitoring"}
+    expected = {"data", "exploration", "search", "model", "deployment", "monitoring"}
+    if project.answers["label_source"] != "natural":
+        expected.add("labels")
+    assert set(parts) == expected
     for name, text in parts.items():
         assert not re.search(r"writes .* here\.$", text), name
         assert len(text.split()) > 10, name
@@ -333,13 +345,15 @@ def the_readme_is_filled_in(project: Project) -> None:
 def held_out(project: Project) -> pd.DataFrame:
     """The predictions of the held-out rows with the truth that the sample was drawn from.
 
-    The outcome is in the column `target` whatever its name, the prediction in `score`: of two
-    classes the probability of the second.
+    What the project takes for the outcome is in the column `target` whatever its name, the
+    prediction in `score`, of two classes the probability of the second, and what really happened
+    in `outcome`.
     """
     code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
     python = project.folder / ".venv" / "bin" / "python"
     text = project.run(str(python), "-c", code, "data/test_predictions.parquet")
-    truth = make_samples.SAMPLES[SAMPLES[project.answers["task"]]]().truth
+    name = SAMPLES[project.answers["task"]]
+    truth = make_samples.assigned(name, make_samples.SAMPLES[name]()).sample.truth
     columns = yaml.safe_load(project.text("schema.yaml"))["columns"]
     [target] = [column["name"] for column in columns if column["role"] == "target"]
     names = {target: "target", "score_1": "score"}
@@ -378,8 +392,31 @@ def the_model_is_good(project: Project) -> None:
     best = metric(target, rows[perfect].to_numpy())
     # The report tells the same as an independent calculation.
     assert reached == pytest.approx(measured[chosen]["model"]["value"])
+    if project.answers["label_source"] != "natural":
+        # By what really happened, and against a model that knows the truth as well as labels tell.
+        outcome = rows["outcome"].to_numpy()
+        reached = metric(outcome, rows["score"].to_numpy())
+        best = metric(outcome, as_labels_tell(project, rows, perfect))
     behind = best / reached - 1 if more_is_better else reached / best - 1
     assert behind < CLOSE, f"{chosen}: {reached:.4f}, the best achievable is {best:.4f}"
+
+
+def as_labels_tell(project: Project, rows: pd.DataFrame, perfect: str) -> Floats:
+    """The best prediction of labels that are wrong as often as those of the project.
+
+    Wrong labels put a bound on what can be learned. Let e1 be the share of labels 0 where the
+    outcome is 1, and e0 that of labels 1 where it is 0, whatever the record. Then the label of a
+    record is 1 with the probability p (1 - e1) + (1 - p) e0, which a perfect model of the labels
+    predicts. A number that labels give too high on average is predicted too high by as much.
+    """
+    truth, label, outcome = (rows[name].to_numpy() for name in (perfect, "target", "outcome"))
+    if project.answers["task"] == "classification":
+        missed, invented = (float((label != outcome)[outcome == value].mean()) for value in (1, 0))
+        assert max(missed, invented) < WRONG_LABELS, (missed, invented)
+        return np.asarray(truth * (1 - missed) + (1 - truth) * invented)
+    error = label - outcome
+    assert np.abs(error).mean() < LABEL_ERROR * np.abs(outcome - truth).mean()
+    return np.asarray(truth + error.mean())
 
 
 def a_prediction_is_served(project: Project) -> None:
@@ -422,8 +459,8 @@ def nothing_is_left_uncommitted(project: Project) -> None:
 
 
 @contextlib.contextmanager
-def object_storage(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A server that speaks the protocol of S3, with one empty bucket."""
+def object_storage(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server that speaks the protocol of S3, with one empty bucket."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -436,10 +473,16 @@ def object_storage(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     }.items():
         monkeypatch.setenv(name, value)
     try:
-        urllib.request.urlopen(urllib.request.Request(f"{address}/{bucket}", method="PUT")).close()  # noqa: S310
-        yield
+        put(f"{address}/{bucket}")
+        yield address
     finally:
         server.stop()
+
+
+def put(address: str, content: bytes = b"") -> None:
+    """Make a bucket, or an object in one."""
+    request = urllib.request.Request(address, content, method="PUT")  # noqa: S310
+    urllib.request.urlopen(request).close()  # noqa: S310
 
 
 def versions_are_shared(project: Project) -> None:
@@ -465,6 +508,25 @@ def versions_are_shared(project: Project) -> None:
         said = clone.run("make", "run")
     assert stages_run(said) == asking(project)
     assert clone.json("models/live.json") == project.json("models/live.json")
+    shutil.rmtree(clone.folder)
+
+
+def records_are_read_from_an_object_store(project: Project) -> None:
+    """The records of the sample are the same in a bucket, schema file beside them included."""
+    clone = Project(project.folder.parent / "reader", project.answers)
+    project.run("git", "clone", "--quiet", str(project.folder), str(clone.folder))
+    params = clone.folder / "params.yaml"
+    changed = re.sub(r"path: data/source/\S+", "path: s3://records/", clone.text("params.yaml"))
+    assert changed != clone.text("params.yaml")
+    params.write_text(changed, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch, object_storage("records", patch) as address:
+        for file in (project.folder / "data" / "source").iterdir():
+            put(f"{address}/records/2026/{file.name}", file.read_bytes())
+        python = str(project.folder / ".venv" / "bin" / "python")
+        clone.run(python, "-m", "data_prep.retrieval")
+    arrived, known = (at.json("reports/retrieval.json") for at in (clone, project))
+    assert arrived["source"] == "s3://records/"
+    assert {arrived[name] == known[name] for name in ("rows", "columns", "sha256")} == {True}
     shutil.rmtree(clone.folder)
 
 

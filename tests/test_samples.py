@@ -30,6 +30,7 @@ from sklearn.metrics import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from tests import template
 from tools import make_samples
 from tools.make_samples import Sample
 
@@ -51,7 +52,7 @@ class Table(NamedTuple):
     @property
     def columns(self) -> list[dict[str, Any]]:
         """The columns of the contract."""
-        text = (TEMPLATE / self.schema).read_text(encoding="utf-8")
+        text = template.render_file(self.schema, {})
         columns: list[dict[str, Any]] = yaml.safe_load(text)["columns"]
         return columns
 
@@ -155,11 +156,10 @@ def stability_index(older: pd.Series, newer: pd.Series) -> float:
 @both
 def test_the_committed_files_are_what_the_generator_writes(table: Table) -> None:
     """The files can't be edited by hand, and stay small."""
-    for name, content in make_samples.files(table.name, table.make()).items():
-        path = TEMPLATE / "data" / "source" / name
-        assert make_samples.is_current(path, content), name
+    for name, content in make_samples.all_files(table.name, table.make()).items():
+        assert make_samples.is_current(TEMPLATE / "data" / name, content), name
         # JSON repeats the names of the columns in every record
-        assert len(content) < (2_200_000 if name.endswith(".json") else 900_000)
+        assert len(content) < (2_400_000 if name.endswith(".json") else 1_000_000)
 
 
 def test_the_command_writes_and_checks(
@@ -173,7 +173,7 @@ def test_the_command_writes_and_checks(
     assert make_samples.main([]) == 0
     assert make_samples.main(["--check"]) == 0
     for suffix in make_samples.SUFFIXES.values():
-        path = tmp_path / f"{DELIVERIES.name}{suffix}"
+        path = tmp_path / "source" / f"{DELIVERIES.name}{suffix}"
         before = path.read_bytes()
         shutil.copy(TEMPLATE / "data" / "source" / f"{SUBSCRIPTIONS.name}{suffix}", path)
         assert make_samples.main(["--check"]) == 1
@@ -400,7 +400,9 @@ def cleaned_from(table: Table, kind: str, content: bytes, folder: Path) -> pa.Ta
     formats = make_samples.format_module(kind)
     cleaning = importlib.import_module("data_prep.cleaning")
     config = importlib.import_module("utils.config")
-    contract = config.load_contract(TEMPLATE / table.schema)
+    schema = folder / "schema.yaml"
+    schema.write_text(template.render_file(table.schema, {}), encoding="utf-8")
+    contract = config.load_contract(schema)
     path = folder / f"{table.name}{make_samples.SUFFIXES[kind]}"
     path.write_bytes(content)
     raw = pa.concat_tables(formats.read(path), promote_options="permissive")
@@ -440,3 +442,74 @@ def test_typed_formats_stay_dirty_where_a_type_does_not_help(table: Table, kind:
     assert set(table.with_role("categorical")) <= set(texts)
     assert set(table.with_role("numeric")) & set(texts)
     assert set(table.with_role("numeric")) - set(texts)
+
+
+def labels_of(table: Table) -> make_samples.Assigned:
+    """The same table with its target taken out, and the labels that people gave."""
+    return make_samples.assigned(table.name, table.make())
+
+
+@both
+def test_records_to_be_labelled_have_no_target_and_else_the_same(table: Table) -> None:
+    """Only the target is gone, and one text is there in its place."""
+    natural, found = table.make(), labels_of(table).sample
+    target = table.with_role("target")[0]
+    assert target not in found.raw
+    text = found.raw.columns[-1]
+    assert found.raw.drop(columns=text).equals(natural.raw.drop(columns=target))
+    assert 0 < (found.raw[text] == "").mean() < 0.1
+    answers = {"label_source": "hand"}
+    columns = yaml.safe_load(template.render_file(table.schema, answers))["columns"]
+    declared = [column["name"] for column in columns if not column.get("assigned")]
+    assert declared == list(found.raw)
+    assert [column["name"] for column in columns if column.get("assigned")] == [target]
+
+
+@both
+def test_annotators_are_as_good_as_announced(table: Table) -> None:
+    """Qualities differ as written down, and nobody is perfect."""
+    labels = labels_of(table)
+    key = labels.annotations.columns[0]
+    truth = labels.sample.truth.set_index(key)["outcome"]
+    given = labels.annotations[labels.annotations["label"] != "?"]
+    for annotator in make_samples.ANNOTATORS:
+        mine = given[given["annotator"] == annotator.name]
+        assert abs(len(mine) / len(given) - annotator.share) < 0.06
+        outcome, said = truth.loc[mine[key]].to_numpy(), mine["label"].astype(float).to_numpy()
+        if table is SUBSCRIPTIONS:
+            for value, right in zip((1, 0), annotator.recognises, strict=True):
+                found = (said == value)[outcome == value]
+                error = np.sqrt(right * (1 - right) / len(found))
+                assert abs(found.mean() - right) < 3.5 * error, annotator.name
+        else:
+            error = said - outcome
+            assert abs(error.mean() - annotator.bias) < 0.2, annotator.name
+            assert abs(error.std() / annotator.spread - 1) < 0.1, annotator.name
+
+
+@both
+def test_records_are_annotated_several_times_or_not_at_all(table: Table) -> None:
+    """Most records have two labels or more, some have none, a few annotators think again."""
+    labels = labels_of(table)
+    key = labels.annotations.columns[0]
+    latest = labels.annotations.drop_duplicates([key, "annotator"], keep="last")
+    assert 0.005 < 1 - len(latest) / len(labels.annotations) < 0.02
+    numbers = latest.groupby(key).size().reindex(labels.sample.truth[key], fill_value=0)
+    shares = numbers.value_counts(normalize=True)
+    for count, share in make_samples.LABELS_PER_RECORD.items():
+        assert abs(shares[count] - share) < 0.02
+    assert labels.annotations["annotated_at"].is_monotonic_increasing
+
+
+@both
+def test_decisions_of_experts_are_the_truth(table: Table) -> None:
+    """The gold set is drawn at random, the adjudicated records are those in dispute."""
+    labels = labels_of(table)
+    key = labels.gold.columns[0]
+    truth = labels.sample.truth.set_index(key)["outcome"]
+    for decided in (labels.gold, labels.adjudicated):
+        assert (truth.loc[decided[key]].to_numpy() == decided["label"].to_numpy()).all()
+        assert decided[key].is_unique
+    assert abs(labels.gold["label"].mean() / truth.mean() - 1) < 0.1
+    assert len(labels.gold) == make_samples.GOLD
+    assert len(labels.adjudicated) == make_samples.ADJUDICATED

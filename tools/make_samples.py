@@ -17,6 +17,10 @@ counts and measures become numbers, impossible ones too, missing markers become 
 timestamps become moments (JSON, which has none, keeps their spellings). What a type can't hold
 stays as dirty as in the CSV: amounts with currencies and units, categories, identifiers.
 
+For projects whose labels are assigned, each table comes once more without its target, but with a
+text of what became known later (``assigned``), and with labels that people gave: annotations by six
+annotators of known quality, decisions of an expert in cases of doubt and on a random gold set.
+
 ``python tools/make_samples.py`` writes all files into the template, ``--check`` compares instead.
 The result depends only on the seed as long as NumPy keeps its random streams; a test notices when
 it doesn't. Compressed files are compared by what they hold, since compressors change.
@@ -44,7 +48,7 @@ import pyarrow as pa
 ROWS = 5_900
 SEED = 8
 PROJECT = Path(__file__).resolve().parents[1] / "{{cookiecutter.project_slug}}"
-TARGET_FOLDER = PROJECT / "data" / "source"
+TARGET_FOLDER = PROJECT / "data"
 START = np.datetime64("2025-07-01T00:00:00", "s")
 SECONDS_PER_DAY = 86_400
 DAYS = 365
@@ -452,6 +456,219 @@ def deliveries(seed: int = SEED) -> Sample:
     return _spoiled(complete, truth, DELIVERY_DIRT, rng)
 
 
+# ---------------------------------------------------------------- labels assigned later
+
+# What is known of a record after its outcome: the share of records with and without the outcome
+# in whose follow-up a phrase stands. Given the outcome, the phrases are independent of each other.
+FOLLOW_UP_PHRASES = {
+    "cancelled by form": (0.55, 0.010),
+    "asked to close the account": (0.30, 0.015),
+    "asked for an upgrade": (0.01, 0.100),
+    "exported data": (0.30, 0.030),
+}
+PAYMENTS = {
+    1: {"payment received": 0.12, "payment failed": 0.40, "": 0.48},
+    0: {"payment received": 0.85, "payment failed": 0.05, "": 0.10},
+}
+LOGINS = (0.7, 8.0)
+FOLLOW_UP_MISSING = 0.02
+
+
+def _follow_up(rng: np.random.Generator, churned: npt.NDArray[np.int64]) -> list[str]:
+    """Write what each account did in the 30 days after the snapshot, whose outcome this betrays."""
+    rows = churned.size
+    leaves = churned == 1
+    phrases = {
+        phrase: rng.random(rows) < np.where(leaves, *shares)
+        for phrase, shares in FOLLOW_UP_PHRASES.items()
+    }
+    payment = np.where(leaves, _choose(rng, PAYMENTS[1], rows), _choose(rng, PAYMENTS[0], rows))
+    # most who stay use the service, a few are on holiday
+    active = np.where(leaves, rng.random(rows) < 0.5, rng.random(rows) < 0.95)  # noqa: PLR2004
+    logins = np.where(active, 1 + rng.poisson(np.where(leaves, *LOGINS)), 0)
+    missing = rng.random(rows) < FOLLOW_UP_MISSING
+    texts = []
+    for row in range(rows):
+        said = [f"logins {logins[row]}", payment[row]]
+        said += [phrase for phrase, there in phrases.items() if there[row]]
+        texts.append("" if missing[row] else "; ".join(filter(None, said)))
+    return texts
+
+
+class Clock(NamedTuple):
+    """A source that tells when a parcel arrived: how often it does, and how wrong it is, in hours.
+
+    A ``slip`` is an entry that is wrong altogether, such as the scan of another parcel.
+    """
+
+    phrase: str
+    share: float
+    bias: float
+    spread: float
+    slip: float
+
+
+CLOCKS = (
+    Clock("door scan {:.1f} h", 0.80, 0.0, 0.25, 0.02),
+    Clock("app {:.1f} h", 0.70, 0.6, 0.90, 0.01),
+    Clock("signature {:.1f} h", 0.55, 0.1, 0.50, 0.00),
+    Clock("customer {:.0f} h", 0.20, -0.5, 3.00, 0.00),
+)
+
+
+def _tracking(rng: np.random.Generator, hours: Floats) -> list[str]:
+    """Write what several clocks say about each delivery."""
+    rows = hours.size
+    said: list[list[str]] = [[] for _ in range(rows)]
+    for clock in CLOCKS:
+        there = rng.random(rows) < clock.share
+        slipped = rng.random(rows) < clock.slip
+        shown = hours + clock.bias + clock.spread * rng.normal(0, 1, rows)
+        shown = np.maximum(np.where(slipped, hours * rng.uniform(0.2, 2.5, rows), shown), 0.1)
+        for row in np.flatnonzero(there):
+            said[row].append(clock.phrase.format(shown[row]))
+    return ["; ".join(parts) for parts in said]
+
+
+class Annotator(NamedTuple):
+    """Someone who labels records.
+
+    ``share`` is of all labels. Of a class: how often a 1 and a 0 is recognised. Of a number: by how
+    many hours the answers are too high on average, and how they scatter.
+    """
+
+    name: str
+    share: float
+    recognises: tuple[float, float]
+    bias: float
+    spread: float
+
+
+# Good ones, a cautious one, a suspicious one and a careless one.
+ANNOTATORS = (
+    Annotator("amir", 0.22, (0.97, 0.98), 0.0, 0.4),
+    Annotator("bo", 0.20, (0.95, 0.97), 0.2, 0.6),
+    Annotator("carla", 0.18, (0.93, 0.97), -0.3, 0.5),
+    Annotator("dina", 0.16, (0.82, 0.99), -1.2, 0.8),
+    Annotator("emil", 0.14, (0.96, 0.85), 1.5, 1.0),
+    Annotator("fay", 0.10, (0.70, 0.75), 0.0, 4.0),
+)
+# How many annotators see a record.
+LABELS_PER_RECORD = {0: 0.03, 1: 0.05, 2: 0.40, 3: 0.34, 4: 0.12, 5: 0.06}
+REVISED = 0.01
+UNDECIDED = 0.01
+ADJUDICATED = 60
+GOLD = 600
+ANNOTATED_FROM = np.datetime64("2026-08-03T08:00:00", "s")
+
+
+def _annotation(
+    rng: np.random.Generator, annotator: Annotator, outcome: float, *, classes: bool
+) -> str:
+    if rng.random() < UNDECIDED:
+        return "?"
+    if classes:
+        right = rng.random() < annotator.recognises[0 if outcome == 1 else 1]
+        return str(int(outcome if right else 1 - outcome))
+    return f"{max(outcome + annotator.bias + annotator.spread * rng.normal(), 0.1):.1f}"
+
+
+class Assigned(NamedTuple):
+    """A table whose target is not recorded, and the labels that people gave.
+
+    ``annotations`` has several labels per record, ``adjudicated`` the decision of an expert where
+    annotators had disagreed, ``gold`` that of an expert for records drawn at random. Both are the
+    truth.
+    """
+
+    sample: Sample
+    annotations: pd.DataFrame
+    adjudicated: pd.DataFrame
+    gold: pd.DataFrame
+
+
+def assigned(name: str, sample: Sample, seed: int = SEED) -> Assigned:
+    """Take the target out of a table, and tell it in other ways, none of which is always right.
+
+    The table gets a text column with what became known after the outcome: enough to label a record
+    by rules or by reading, but not known when a prediction is made.
+
+    Args:
+        name: of the table.
+        sample: the table.
+        seed: of the random numbers.
+    """
+    rng = np.random.default_rng([seed, 3 if name == "subscriptions" else 4])
+    identifier, target = sample.complete.columns[[0, -1]]
+    outcome = sample.complete[target].to_numpy()
+    classes = name == "subscriptions"
+    column, texts = (
+        ("follow_up", _follow_up(rng, outcome))
+        if classes
+        else ("tracking", _tracking(rng, outcome))
+    )
+    known = dict(zip(sample.complete[identifier], texts, strict=True))
+    raw = sample.raw.drop(columns=target)
+    raw[column] = [known[key.strip()] for key in raw[identifier]]
+    # an empty text is what cleaning makes missing
+    clean = sample.clean.drop(columns=target).assign(**{column: texts})
+    clean[column] = clean[column].where(clean[column] != "", None)
+    complete = sample.complete.drop(columns=target).assign(**{column: texts})
+    truth = sample.truth.assign(outcome=outcome)
+
+    entries: list[tuple[str, str, str, int]] = []
+    counts = list(LABELS_PER_RECORD)
+    numbers = np.array(counts)[
+        np.searchsorted(np.cumsum(list(LABELS_PER_RECORD.values()))[:-1], rng.random(ROWS), "right")
+    ]
+    shares = np.array([annotator.share for annotator in ANNOTATORS])
+    argued = []
+    for row, (key, value) in enumerate(zip(complete[identifier], outcome, strict=True)):
+        chosen = rng.choice(len(ANNOTATORS), numbers[row], replace=False, p=shares)
+        given = []
+        for number in chosen:
+            annotator = ANNOTATORS[number]
+            # who thinks better of it labels again, later
+            for again in range(1 + (rng.random() < REVISED)):
+                label = _annotation(rng, annotator, value, classes=classes)
+                moment = int(rng.integers(0, 20 * SECONDS_PER_DAY)) + again * SECONDS_PER_DAY
+                entries.append((key, annotator.name, label, moment))
+            given.append(label)
+        spread = {float(label) for label in given if label != "?"}
+        if spread and max(spread) - min(spread) >= (1 if classes else 4):
+            argued.append(row)
+    annotations = pd.DataFrame(entries, columns=[identifier, "annotator", "label", "second"])
+    annotations = annotations.sort_values("second", kind="stable")
+    moments = ANNOTATED_FROM + annotations.pop("second").to_numpy().astype("timedelta64[s]")
+    annotations["annotated_at"] = pd.Series(moments, index=annotations.index).dt.strftime(
+        "%Y-%m-%dT%H:%M:%S"
+    )
+
+    def decided(rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+        rows = np.sort(rows)
+        return pd.DataFrame({identifier: complete[identifier].iloc[rows], "label": outcome[rows]})
+
+    return Assigned(
+        Sample(complete, clean, truth, raw),
+        annotations,
+        decided(rng.choice(np.array(argued), ADJUDICATED, replace=False)),
+        decided(rng.choice(ROWS, GOLD, replace=False)),
+    )
+
+
+def label_files(name: str, labels: Assigned) -> dict[str, bytes]:
+    """Return the files with the labels of one table that people gave."""
+    tables = {
+        "annotations": labels.annotations,
+        "adjudicated": labels.adjudicated,
+        "gold": labels.gold,
+    }
+    return {
+        f"{kind}__{name}.csv": table.to_csv(index=False, lineterminator="\n").encode()
+        for kind, table in tables.items()
+    }
+
+
 # ---------------------------------------------------------------- spoiling
 
 
@@ -684,12 +901,13 @@ def database_bytes(sample: Sample, table: str) -> bytes:
     return bytes(content)
 
 
-def files(name: str, sample: Sample) -> dict[str, bytes]:
+def files(name: str, sample: Sample, suffix: str = "") -> dict[str, bytes]:
     """Return the files of one table in every format, with their schema files.
 
     Args:
         name: of the table; its files are called like it.
         sample: the table.
+        suffix: what the names of the files have besides.
     """
     table = typed(sample, moments=True)
     record = name.capitalize()
@@ -697,22 +915,38 @@ def files(name: str, sample: Sample) -> dict[str, bytes]:
         "avro": avro_schema(table, record).encode(),
         "protobuf": protobuf_schema(table, record).encode(),
     }
-    contents = {f"{name}.csv": csv_bytes(sample), f"{name}.db": database_bytes(sample, name)}
+    file = name + suffix
+    contents = {f"{file}.csv": csv_bytes(sample), f"{file}.db": database_bytes(sample, name)}
     with TemporaryDirectory() as folder:
-        for kind, suffix in SUFFIXES.items():
+        for kind, ending in SUFFIXES.items():
             if kind == "csv":
                 continue
             stream = io.BytesIO()
             rows = typed(sample, moments=False) if kind == "json" else table
             if kind in schemas:
-                schema = Path(folder, name + SCHEMA_SUFFIXES[kind])
+                schema = Path(folder, file + SCHEMA_SUFFIXES[kind])
                 schema.write_bytes(schemas[kind])
                 format_module(kind).write(rows, stream, schema)
                 contents[schema.name] = schemas[kind]
             else:
                 format_module(kind).write(rows, stream)
-            contents[f"{name}{suffix}"] = stream.getvalue()
+            contents[f"{file}{ending}"] = stream.getvalue()
     return contents
+
+
+def all_files(name: str, sample: Sample) -> dict[str, bytes]:
+    """Return every file of one table below ``data``, by its path there.
+
+    Args:
+        name: of the table.
+        sample: the table with its target.
+    """
+    labels = assigned(name, sample)
+    tables = {**files(name, sample), **files(name, labels.sample, "__assigned")}
+    return {
+        **{f"source/{file}": content for file, content in tables.items()},
+        **{f"labels/{file}": content for file, content in label_files(name, labels).items()},
+    }
 
 
 def is_current(path: Path, content: bytes) -> bool:
@@ -733,7 +967,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = parser.parse_args(arguments).check
     status = 0
     for name, make in SAMPLES.items():
-        for file, content in files(name, make()).items():
+        for file, content in all_files(name, make()).items():
             path = TARGET_FOLDER / file
             if not check:
                 path.parent.mkdir(parents=True, exist_ok=True)

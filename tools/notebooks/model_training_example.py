@@ -38,11 +38,11 @@ from model_training.model_selection import (
     out_of_fold,
     pipeline,
 )
-from model_training.results import Selection, load_model
+from model_training.results import SearchReport, Selection, load_model
 from utils.config import convert, load_contract, load_params, recipe
 from utils.files import read_json
 from utils.metrics import METRICS, load_value
-from utils.paths import SELECTION, TEST, TRAIN
+from utils.paths import SEARCH, SELECTION, TEST, TRAIN
 
 params, contract = load_params(), load_contract()
 names = feature_names(recipe(params, contract))
@@ -65,12 +65,15 @@ pd.DataFrame(
 # %% [markdown]
 # Each fold fits on some rows and is measured on others; where the newest rows are held out, that is
 # always the past and what followed it. A candidate is worth its complexity only if it beats the
-# naive baseline, which knows nothing but the target.
+# naive baseline, which knows nothing but the target. Each candidate has the hyperparameters that the
+# search found best.
 
 # %%
 metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
 folds = make_folds(outcome, params.split)
-competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
+selection = convert(read_json(SELECTION), Selection, str(SELECTION))
+points = {result.name: result.hyperparameters for result in selection.candidates}
+competing = candidates(points, params.selection.metric, params.split.seed)
 linear = next(name for name in competing if name != BASELINE)
 compared = {
     name: [
@@ -88,9 +91,26 @@ pd.DataFrame(compared, index=[f"fold {number}" for number in range(1, len(folds)
 # The pipeline has done this for every candidate of `params.yaml` and has kept the scores.
 
 # %%
-selection = convert(read_json(SELECTION), Selection, str(SELECTION))
 print(f"The winner is {selection.winner}.")
 candidates_figure(selection.candidates, metric.label)
+
+# %% [markdown]
+# Where `params.yaml` gives ranges, a search came first. The best of many trials is partly lucky, so
+# its score is no promise for new rows.
+
+# %%
+search = convert(read_json(SEARCH), SearchReport, str(SEARCH))
+pd.DataFrame(
+    {
+        item.name: {
+            "trials": len(item.trials),
+            f"{metric.label}, first": item.trials[0].mean,
+            f"{metric.label}, best": item.trials[item.best].mean,
+            **item.hyperparameters,
+        }
+        for item in search.candidates
+    }
+).T
 
 # %% [markdown]
 # Would more rows help? Only while the curve of the validation rows still moves with their number.

@@ -13,7 +13,15 @@ import narwhals as nw
 from narwhals.typing import FrameT
 
 from data_prep.moments import MILLISECONDS, SECONDS, from_epoch, to_iso
-from data_prep.portable import LARGEST_EXACT, as_float, as_text, keep, newest, without_negative_zero
+from data_prep.portable import (
+    LARGEST_EXACT,
+    as_float,
+    as_text,
+    keep,
+    newest,
+    recode,
+    without_negative_zero,
+)
 from utils.config import Column, Contract
 
 Step = Callable[[nw.Expr], nw.Expr]
@@ -50,16 +58,10 @@ def _text_steps(dtype: nw.dtypes.DType, missing_markers: Sequence[str]) -> list[
     ]
 
 
-def _category_steps(column: Column) -> list[Step]:
-    aliases = column.aliases
-    if not aliases:
+def _category_steps(column: Column, implementation: nw.Implementation) -> list[Step]:
+    if not column.aliases:
         return [_lowercase]
-    return [
-        _lowercase,
-        lambda value: value.replace_strict(
-            list(aliases), list(aliases.values()), default=value, return_dtype=nw.String
-        ),
-    ]
+    return [_lowercase, lambda value: recode(value, column.aliases, implementation)]
 
 
 def _parse_number_steps(*, whole: bool) -> list[Step]:
@@ -174,7 +176,9 @@ def _steps(
         return _timestamp_steps(column, dtype, implementation, text)
     if column.type in {"integer", "float"}:
         return _number_steps(column, dtype, implementation, missing_markers)
-    return [*text, *_category_steps(column)] if column.role == "categorical" else text
+    if column.role == "categorical":
+        return [*text, *_category_steps(column, implementation)]
+    return text
 
 
 def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Sequence[str]) -> FrameT:
@@ -208,10 +212,11 @@ def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Seque
 
 def unusable_row(contract: Contract) -> nw.Expr:
     """Return whether a row lacks an identifier, the target or a timestamp that it must have."""
+    roles = {"identifier", "timestamp", "target"}
     required = [
         column
-        for column in contract.with_role("identifier", "timestamp", "target")
-        if column.role != "timestamp" or not column.nullable
+        for column in contract.recorded
+        if column.role in roles and not (column.role == "timestamp" and column.nullable)
     ]
     return reduce(or_, [nw.col(column.name).is_null() for column in required])
 

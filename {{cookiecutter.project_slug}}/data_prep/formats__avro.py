@@ -27,8 +27,7 @@ from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 from utils.config import Contract, ProjectError
 
 SUFFIX = ".avro"
-SCHEMA_SUFFIX = ".avsc"
-SCHEMA_SUFFIXES = (SCHEMA_SUFFIX,)
+SCHEMA_SUFFIXES = (".avsc",)
 SCHEMA_FOLDER = Path("data/source")
 
 BATCH_ROWS = 65_536
@@ -82,7 +81,7 @@ def read(source: Path | BinaryIO, name: str = "", schema: Path | None = None) ->
     if not isinstance(source, Path):
         yield from _read(source, name or "the stream", schema)
         return
-    beside = source.with_suffix(SCHEMA_SUFFIX)
+    beside = source.with_suffix(SCHEMA_SUFFIXES[0])
     if schema is None and beside.is_file():
         schema = beside
     try:
@@ -143,11 +142,11 @@ def _schema(path: Path) -> Schema:
 
 def _message_schema() -> tuple[Path, Schema]:
     """Return the schema of messages: that of the only schema file in ``SCHEMA_FOLDER``."""
-    found = sorted(SCHEMA_FOLDER.glob(f"*{SCHEMA_SUFFIX}"))
+    found = sorted(SCHEMA_FOLDER.glob(f"*{SCHEMA_SUFFIXES[0]}"))
     if len(found) != 1:
         raise ProjectError(
-            f"{SCHEMA_FOLDER} holds {len(found)} schema files *{SCHEMA_SUFFIX}, but exactly one "
-            "must say what a record looks like. Put it there."
+            f"{SCHEMA_FOLDER} holds {len(found)} schema files *{SCHEMA_SUFFIXES[0]}, but exactly "
+            "one must say what a record looks like. Put it there."
         )
     return found[0], _schema(found[0])
 

@@ -158,7 +158,7 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
     """Decode messages of one row each.
 
     Args:
-        messages: rows without a header, with one value for each column of the contract.
+        messages: rows without a header, with one value for each column that is recorded.
         contract: names the columns, in their order.
 
     Returns:
@@ -167,7 +167,7 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
     Raises:
         ProjectError: a message is not one row of that many UTF-8 values.
     """
-    columns = [column.name for column in contract.columns if not column.generated]
+    columns = [column.name for column in contract.recorded]
     rows = []
     for number, message in enumerate(messages, start=1):
         try:
@@ -194,8 +194,7 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
 
 def encode(table: pa.Table, contract: Contract) -> list[bytes]:
     """Encode each record as one message, the inverse of ``decode``."""
-    columns = [column.source_name for column in contract.columns if not column.generated]
-    selected = _writable(table.select(columns))
+    selected = _writable(table.select([column.source_name for column in contract.recorded]))
     messages = []
     texts = [column.cast(pa.string()).to_pylist() for column in selected.columns]
     for row in zip(*texts, strict=True):

@@ -295,6 +295,5 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
 def encode(table: pa.Table, contract: Contract) -> list[bytes]:
     """Encode each record as one message, the inverse of ``decode``."""
     stream = BytesIO()
-    columns = [column.source_name for column in contract.columns if not column.generated]
-    write(table.select(columns), stream)
+    write(table.select([column.source_name for column in contract.recorded]), stream)
     return stream.getvalue().splitlines()

@@ -24,6 +24,7 @@ from utils.paths import (
     FEATURES,
     QUARANTINE,
     RAW,
+    RECORDS,
     REPORTS,
     SAMPLE,
     TRANSFORMED,
@@ -73,20 +74,21 @@ def cleaning_report(
 
 
 def clean_step() -> None:
-    """Standardised, unique rows into ``data/clean.parquet``."""
+    """Standardised, unique rows into ``data/clean.parquet``, or where they wait to be labelled."""
     params, contract = load_params(), load_contract()
     markers = params.data.missing_markers
+    path = RECORDS if contract.target.assigned else CLEAN
     with Engine(params.engine) as engine:
         raw = engine.scan(RAW)
-        rows = engine.write(clean(raw, contract, markers), CLEAN, contract.identifiers)
+        rows = engine.write(clean(raw, contract, markers), path, contract.identifiers)
         if not rows:
-            CLEAN.unlink()
+            path.unlink()
             raise ProjectError(
                 "No row is left after cleaning: every row lacks an identifier, a timestamp or the "
                 "target. Compare the types and missing markers in schema.yaml and params.yaml "
                 f"with the records in {RAW}."
             )
-        report = cleaning_report(engine, raw, engine.scan(CLEAN), contract, markers)
+        report = cleaning_report(engine, raw, engine.scan(path), contract, markers)
     write_json(REPORTS / "cleaning.json", report)
     log.info("cleaned", extra={key: report[key] for key in ("rows_read", "rows_kept")})
 

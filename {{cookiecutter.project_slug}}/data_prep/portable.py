@@ -4,7 +4,7 @@ Each function says what differs. ``tests/test_portable.py`` tells when a new ver
 makes one of them needless.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import narwhals as nw
 from narwhals.typing import FrameT
@@ -20,6 +20,21 @@ PLAIN_FRACTIONS = (1e-3, 1e7)
 def keep(value: nw.Expr, condition: nw.Expr) -> nw.Expr:
     """Return ``value`` where ``condition`` holds, else missing."""
     return nw.when(condition).then(value).otherwise(nw.lit(None))
+
+
+def recode(value: nw.Expr, codes: Mapping[str, str], implementation: nw.Implementation) -> nw.Expr:
+    """Return text with the keys of ``codes`` replaced by their values.
+
+    Narwhals replaces by a mapping on all engines but one, which runs behind a server.
+    """
+    if implementation is nw.Implementation.PYSPARK_CONNECT:
+        recoded = value
+        for old, new in codes.items():
+            recoded = nw.when(value == old).then(nw.lit(new)).otherwise(recoded)
+        return recoded
+    return value.replace_strict(
+        list(codes), list(codes.values()), default=value, return_dtype=nw.String
+    )
 
 
 def as_float(value: nw.Expr, dtype: nw.dtypes.DType, implementation: nw.Implementation) -> nw.Expr:

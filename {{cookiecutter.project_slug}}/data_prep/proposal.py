@@ -59,6 +59,7 @@ class Proposal(NamedTuple):
         split: ``time`` or ``random``.
         segments: categories for which results are shown.
         markers: more texts that stand for a missing value.
+        rows: the rows with a target that were looked at.
         minimum_rows: recent rows from which monitoring compares.
         notes: what a person should know, one sentence each.
     """
@@ -69,6 +70,7 @@ class Proposal(NamedTuple):
     split: str
     segments: tuple[str, ...]
     markers: tuple[str, ...]
+    rows: int
     minimum_rows: int
     notes: list[str]
 
@@ -398,6 +400,7 @@ def propose(
         split="time" if time else "random",
         segments=_segments(inputs),
         markers=more,
+        rows=outcome.len(),
         minimum_rows=min(MONITORED_ROWS, round(outcome.len() * TEST_SHARE) // 2),
         notes=[
             *remarks.notes,

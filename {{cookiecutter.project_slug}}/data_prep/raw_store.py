@@ -255,6 +255,7 @@ def _content(column: pa.Array) -> tuple[bytes, bytes]:
 def normalise(records: pa.Table, contract: Contract, source: str) -> pa.Table:
     """Return the contract's columns, by its names, with the few types that the store has.
 
+    An assigned column that the records lack is missing in all of them.
     Whole numbers, numbers, text, and moments in UTC without time zone. Lists and structures become
     JSON text. Values never change: a number that its type would not hold exactly becomes text. A
     generated identifier is left to ``append``.
@@ -274,7 +275,9 @@ def normalise(records: pa.Table, contract: Contract, source: str) -> pa.Table:
         column.name: column.source_name if column.source_name in names else column.name
         for column in columns
     }
-    missing = [column.source_name for column in columns if found[column.name] not in names]
+    missing = [
+        column.source_name for column in contract.recorded if found[column.name] not in names
+    ]
     if missing:
         raise ProjectError(
             f"{source} lacks the column(s) {', '.join(missing)} that schema.yaml declares. "
@@ -285,7 +288,8 @@ def normalise(records: pa.Table, contract: Contract, source: str) -> pa.Table:
         raise ProjectError(f"{source} has more than one column named {', '.join(repeated)}.")
     plain = {}
     for column in columns:
-        values = records[found[column.name]]
+        name = found[column.name]
+        values = records[name] if name in names else pa.chunked_array([pa.nulls(records.num_rows)])
         try:
             plain[column.name] = _plain(values, column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

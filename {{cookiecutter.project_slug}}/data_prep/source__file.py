@@ -1,7 +1,8 @@
 """Source of the raw records: a file, a folder, a pattern, or the URL of one of these.
 
 Each file is read once. The position holds a version of every file that was read, and how far the
-one came that is being read; a file that changed or is gone makes the raw store begin anew.
+one came that is being read; a file that changed or is gone, or whose schema changed, makes the raw
+store begin anew.
 """
 
 import re
@@ -16,7 +17,7 @@ import fsspec
 import msgspec
 import pyarrow as pa
 
-from data_prep import formats
+from data_prep import formats, schema_files
 from data_prep.raw_store import Batch, Position, normalise
 from utils.config import Contract, ProjectError, convert
 from utils.files import sha256
@@ -37,6 +38,7 @@ PACKAGES = {
 # How stores call what changes with the content of a file.
 VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "Digest", "Last-Modified")
 UNAUTHORISED = {401, 403}
+SERVER_ERRORS = 500
 # A batch is complete when it has this many rows or bytes.
 BATCH_ROWS = 500_000
 BATCH_BYTES = 64 * 2**20
@@ -71,6 +73,13 @@ class Files(NamedTuple):
 
     system: Any
     paths: dict[str, str]
+
+
+class Readable(NamedTuple):
+    """A file on this machine, and the schema files by which it is read."""
+
+    path: Path
+    schemas: list[Path]
 
 
 def describe(settings: Settings) -> str:
@@ -108,11 +117,11 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
     source = describe(settings)
     before = convert(position or {"files": {}}, Progress, f"the position in {source}")
     with TemporaryDirectory() as downloads:
-        local = Path(downloads) / "file"
         with _reaching(source):
             files = _find(settings)
             versions = {
-                name: _version(files.system, path, local) for name, path in files.paths.items()
+                name: _versions(files.system, path, Path(downloads))
+                for name, path in files.paths.items()
             }
         restart = any(versions.get(name) != version for name, version in before.files.items())
         held = {} if restart else dict(before.files)
@@ -125,7 +134,7 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
 
         for name in _order(versions, held, reading):
             rows = reading.rows if reading else 0
-            file = _local(files, name, local, source)
+            file = _local(files, name, Path(downloads), source)
             shown = source if source.endswith(name) else f"{source}: {name}"
             for table in _tables(file, shown, contract, rows):
                 if waiting and (_is_full(waiting) or table.schema != waiting[0].schema):
@@ -161,7 +170,7 @@ def first_records(settings: Settings) -> Iterator[pa.Table]:
         with _reaching(source):
             files = _find(settings)
         for name in sorted(files.paths):
-            file = _local(files, name, Path(downloads) / "file", source)
+            file = _local(files, name, Path(downloads), source)
             yield from _read(file, source if source.endswith(name) else f"{source}: {name}")
 
 
@@ -178,7 +187,7 @@ def _is_full(tables: list[pa.Table]) -> bool:
     return rows >= BATCH_ROWS or size >= BATCH_BYTES
 
 
-def _tables(file: Path, name: str, contract: Contract, skipped: int) -> Iterator[pa.Table]:
+def _tables(file: Readable, name: str, contract: Contract, skipped: int) -> Iterator[pa.Table]:
     """Read the rows of a file after the first ``skipped`` ones."""
     for table in _read(file, name):
         records = normalise(table, contract, name).slice(skipped)
@@ -187,14 +196,13 @@ def _tables(file: Path, name: str, contract: Contract, skipped: int) -> Iterator
             yield records
 
 
-def _read(file: Path, name: str) -> Iterator[pa.Table]:
+def _read(file: Readable, name: str) -> Iterator[pa.Table]:
     """Read a file, compressed or not, with all its columns."""
     suffix = PurePosixPath(name).suffix
     try:
-        with pa.input_stream(str(file), compression=COMPRESSIONS.get(suffix)) as stream:
-            yield from formats.read(
-                cast("BinaryIO", stream) if suffix in COMPRESSIONS else file, name
-            )
+        with pa.input_stream(str(file.path), compression=COMPRESSIONS.get(suffix)) as stream:
+            source = cast("BinaryIO", stream) if suffix in COMPRESSIONS else file.path
+            yield from schema_files.read(source, name, file.schemas)
     except ProjectError as error:
         if _without_compression(name).suffix in {formats.SUFFIX, ""}:
             raise
@@ -205,21 +213,40 @@ def _read(file: Path, name: str) -> Iterator[pa.Table]:
         ) from error
 
 
-def _local(files: Files, name: str, download: Path, source: str) -> Path:
+def _local(files: Files, name: str, downloads: Path, source: str) -> Readable:
     """Return a file of this machine, or fetch one from elsewhere."""
-    path = files.paths[name]
-    if _is_local(files.system):
-        return Path(path)
     with _reaching(source):
-        files.system.get_file(path, str(download))
-    return download
+        path = files.paths[name]
+        schemas = schema_files.beside(files.system, path)
+        if _is_local(files.system):
+            return Readable(Path(path), [Path(schema) for schema in schemas])
+        for earlier in downloads.iterdir():
+            earlier.unlink()
+        return Readable(
+            _fetch(files.system, path, downloads),
+            [_fetch(files.system, schema, downloads) for schema in schemas],
+        )
+
+
+def _fetch(system: Any, path: str, downloads: Path) -> Path:
+    """Fetch a file; one of the same kind that was fetched before is replaced."""
+    ending = PurePosixPath(urlsplit(path).path).suffix
+    fetched = downloads / f"file{ending}"
+    system.get_file(path, str(fetched))
+    return fetched
 
 
 def _is_local(system: Any) -> bool:
     return "file" in system.protocol
 
 
-def _version(system: Any, path: str, download: Path) -> str:
+def _versions(system: Any, path: str, downloads: Path) -> str:
+    """Return what changes when the content of a file or of its schema does."""
+    paths = [path, *schema_files.beside(system, path)]
+    return ", ".join(_version(system, path, downloads) for path in paths)
+
+
+def _version(system: Any, path: str, downloads: Path) -> str:
     """Return what changes when the content of a file does, on all machines alike."""
     if _is_local(system):
         return sha256(Path(path))
@@ -227,8 +254,7 @@ def _version(system: Any, path: str, download: Path) -> str:
     for key in VERSIONS:
         if details.get(key):
             return f"{details[key]} {details.get('size')}"
-    system.get_file(path, str(download))
-    return sha256(download)
+    return sha256(_fetch(system, path, downloads))
 
 
 def _find(settings: Settings) -> Files:
@@ -326,6 +352,9 @@ def _problem(error: BaseException) -> str:
             "may not be read with the credentials of this environment. Set the environment "
             "variables that its package reads"
         )
+    failed = [status for status in statuses if status and status >= SERVER_ERRORS]
+    if failed:
+        return f"is answered by a server that fails (status {failed[0]}). Run again later"
     if re.search("Connect|Timeout|Payload|gaierror", kinds):
         return "can't be reached, or broke off. Check the address and the network, and run again"
     if isinstance(error, FileNotFoundError):

@@ -491,7 +491,7 @@ def first_records(settings: Settings) -> Iterator[pa.Table]:
 
 
 def _check_columns(settings: Settings, contract: Contract, kinds: dict[str, str]) -> None:
-    wanted = [column.source_name for column in contract.columns if not column.generated]
+    wanted = [column.source_name for column in contract.recorded]
     missing = [name for name in wanted if name not in kinds]
     if missing:
         raise ProjectError(
@@ -520,7 +520,7 @@ def _check_watermark(settings: Settings, database: Database, relation: Relation)
 
 def _all(reading: Reading, database: Database) -> Iterator[tuple[pa.Table, Position]]:
     settings, contract, relation, kinds = reading
-    names = [column.source_name for column in contract.columns if not column.generated]
+    names = [column.source_name for column in contract.recorded]
     columns = ", ".join(database.selected(name, kinds[name]) for name in names)
     keys = [column.source_name for column in contract.with_role("identifier")]
     known = [name for name in keys if name in kinds]
@@ -538,7 +538,7 @@ def _new(
     """Yield rows in the order of the watermark, from the known one on, without those seen there."""
     settings, contract, relation, kinds = reading
     name = settings.watermark
-    wanted = [column.source_name for column in contract.columns if not column.generated]
+    wanted = [column.source_name for column in contract.recorded]
     columns = [database.selected(column, kinds[column]) for column in wanted]
     columns.append(f"{database.mark(name)} AS {quoted(MARK)}")
     sql = f"SELECT {', '.join(columns)} FROM {relation.sql}"  # noqa: S608

@@ -307,8 +307,8 @@ def _attempt(values: Sequence[bytes], contract: Contract) -> tuple[pa.Table, str
     names = set(records.column_names)
     lacking = {
         column.source_name
-        for column in contract.columns
-        if not column.generated and not names & {column.source_name, column.name}
+        for column in contract.recorded
+        if not names & {column.source_name, column.name}
     }
     if lacking:
         return nothing, f"It lacks the column(s) {', '.join(sorted(lacking))}."

@@ -246,8 +246,8 @@ def relation_figure(found: Sequence[Relation], contract: Contract, *, binary: bo
     columns = {column.name: column for column in contract.columns}
     shown = list(found[:PANELS])
     several = len({item.about for item in found}) > 1
-    about = "the class that differs most" if several else found[0].about
-    label = f"share with {about}" if binary else f"mean {column_label(contract.target)}"
+    about = "of the class that differs most" if several else f"with {found[0].about}"
+    label = f"share {about}" if binary else f"mean {column_label(contract.target)}"
     title = f"{label[0].upper()}{label[1:]}, per group of rows with 95% interval"
     figure, grid = panels(len(shown), title)
     for item, axes in zip(shown, grid, strict=True):

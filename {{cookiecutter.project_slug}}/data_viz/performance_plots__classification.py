@@ -240,7 +240,7 @@ def class_figure(outcome: Array, predicted: Array, decision: Decision, column: C
         axes.barh(positions + shift, shares, height=0.38, color=colour, label=label)
     named = [f"{label} ({count:,.0f} rows)" for label, count in zip(labels, rows, strict=True)]
     axes.set_yticks(positions, named)
-    axes.invert_yaxis()
+    axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0, 1)
     axes.grid(visible=False, axis="y")
     axes.set_ylabel(column.name)

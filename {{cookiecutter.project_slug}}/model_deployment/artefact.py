@@ -48,6 +48,13 @@ class DataVersion(msgspec.Struct, frozen=True):
     rows: int
 
 
+class Environment(msgspec.Struct, frozen=True):
+    """What a model was made with, besides its libraries."""
+
+    python: str = ""
+    platform: str = ""
+
+
 class Metadata(msgspec.Struct, frozen=True):
     """What a model is, what it was made from, and how to check its files."""
 
@@ -63,6 +70,9 @@ class Metadata(msgspec.Struct, frozen=True):
     git_commit: str
     libraries: dict[str, str]
     files: dict[str, str]
+    # Neither decides about the version: the same model comes from other settings and machines.
+    settings_sha256: str = ""
+    environment: Environment = Environment()
 
 
 class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,5 +1,7 @@
 """From probabilities to what a caller gets: probability and decision."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,14 @@ from utils.config import Column
 from utils.outcome import TWO, Decision, decide
 
 SCORE = "probability"
+# Characters that the name of a field of an answer can't have.
+UNUSABLE = re.compile(r'["\\\x00-\x1f]')
+
+
+def _names(classes: Sequence[str | int]) -> list[str]:
+    """Return the column of each class; the position tells apart what would have the same name."""
+    names = [UNUSABLE.sub("_", f"{SCORE}_{label}") for label in classes]
+    return [name if names.count(name) == 1 else f"{name}_{code}" for code, name in enumerate(names)]
 
 
 def predictions(scores: npt.NDArray[np.float64], decision: Decision) -> dict[str, npt.NDArray[Any]]:
@@ -25,7 +35,7 @@ def predictions(scores: npt.NDArray[np.float64], decision: Decision) -> dict[str
     decided = np.array(decision.classes)[decide(scores, decision.worth)]
     if len(decision.classes) == TWO:
         return {SCORE: scores[:, 1], "decision": decided}
-    columns = {f"{SCORE}_{label}": scores[:, i] for i, label in enumerate(decision.classes)}
+    columns = dict(zip(_names(decision.classes), scores.T, strict=True))
     return {**columns, "decision": decided}
 
 
@@ -47,7 +57,8 @@ def output_columns(target: Column) -> list[Column]:
     if len(classes) == TWO:
         probabilities = [_probability(SCORE, target, classes[1])]
     else:
-        probabilities = [_probability(f"{SCORE}_{label}", target, label) for label in classes]
+        named = zip(_names(classes), classes, strict=True)
+        probabilities = [_probability(name, target, label) for name, label in named]
     decision = Column(
         name="decision",
         role="categorical",

@@ -111,8 +111,8 @@ def fit_calibration(target: Array, scores: Array, weights: Array) -> tuple[float
         offsets = np.zeros(classes)
         offsets[:free] = parameters[1:]
         likelihoods = log_softmax(slope * logs + offsets, axis=1)
-        residuals = relative * (np.exp(likelihoods) - actual)
-        gradient = np.append(np.sum(residuals * logs) * slope, residuals.sum(axis=0)[:free])
+        excess = relative * (np.exp(likelihoods) - actual)
+        gradient = np.append(np.sum(excess * logs) * slope, excess.sum(axis=0)[:free])
         penalised = -np.sum(relative * actual * likelihoods) + np.sum(parameters**2) / 2
         return float(penalised) / rows, (gradient + parameters) / rows
 

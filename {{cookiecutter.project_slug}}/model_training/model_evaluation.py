@@ -17,6 +17,7 @@ from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.hyperparameters import starting_points
 from model_training.model_selection import BASELINE, fit, pipeline
 from model_training.results import (
     Estimate,
@@ -149,7 +150,8 @@ def segment_results(
 def _baseline_scores(train: Frame, test: Frame, contract: Contract) -> Array:
     params = load_params()
     names = feature_names(recipe(params, contract))
-    competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
+    points = starting_points(params.selection.candidates)
+    competing = candidates(points, params.selection.metric, params.split.seed)
     model = pipeline(competing[BASELINE], names, contract)
     fit(model, model_inputs(train, names), target(train, contract), row_weights(train, contract))
     return scores(model, model_inputs(test, names))

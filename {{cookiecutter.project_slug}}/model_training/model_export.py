@@ -6,8 +6,6 @@ model on every row tried, within ``TOLERANCE``, or nothing is published.
 
 import hashlib
 import logging
-import subprocess
-from importlib.metadata import version as library_version
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +37,8 @@ from model_deployment.preprocessing import model_inputs as serving_inputs
 from model_deployment.preprocessing import standardise_records
 from model_training.candidates import fitted_estimator, scores
 from model_training.data_preprocessing import model_inputs
+from model_training.lineage import environment, git_commit, libraries, settings_fingerprint
+from model_training.model_card import model_card
 from model_training.onnx_graph import build_graph
 from model_training.results import EvaluationReport, Selection, load_model, scores_of
 from utils.config import (
@@ -53,10 +53,10 @@ from utils.config import (
 )
 from utils.files import read_json, sha256, write_json, write_text
 from utils.logging import run
-from utils.markdown import escape, number
 from utils.outcome import Decision
 from utils.paths import (
     EVALUATION,
+    EXPORT,
     OUT_OF_FOLD,
     RECENT,
     RETRIEVAL,
@@ -70,9 +70,7 @@ from utils.paths import (
 TOLERANCE = 1e-6
 GENERATED_ROWS = 10_000
 REFERENCE_ROWS = 5_000
-EXPORT_REPORT = Path("reports/export.json")
 CARD = "MODEL_CARD.md"
-LIBRARIES = ("numpy", "pandas", "scikit-learn", "onnx", "onnxruntime", "polars", "narwhals")
 
 log = logging.getLogger(__name__)
 
@@ -196,12 +194,6 @@ def check_serving(scorer: Scorer, recipe: Recipe) -> float:
     return difference
 
 
-def git_commit() -> str:
-    """Return the commit the model was made at, or an empty text before the first commit."""
-    command = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
-
-
 def write_reference(path: Path, decision: Decision, contract: Contract) -> None:
     """Write what monitoring compares with: training records and their out-of-fold predictions.
 
@@ -219,53 +211,6 @@ def write_reference(path: Path, decision: Decision, contract: Contract) -> None:
     answer = predictions(scores_of(sample.drop(keys).to_arrow()), decision)
     columns = [pl.Series(name, values) for name, values in answer.items()]
     records.with_columns(columns).write_parquet(path)
-
-
-def model_card(metadata: Metadata, report: EvaluationReport) -> str:
-    """Write the model card: what the model is for, how good it is, and where it comes from.
-
-    Source of the format: Mitchell et al. (2019), Model Cards for Model Reporting.
-    """
-    rows = "\n".join(
-        f"| {item.label} | {number(item.model.value)} "
-        f"| {number(item.model.low)} to {number(item.model.high)} "
-        f"| {number(item.baseline.value)} |"
-        for item in report.metrics
-    )
-    segments = "\n".join(
-        f"| {escape(item.column)} = {escape(item.category)} | {item.rows} | {number(item.metric)} |"
-        for item in report.segments
-    )
-    return f"""# Model card: {escape(metadata.project.name)}, version {metadata.version}
-
-## Purpose
-{escape(metadata.project.description)}
-
-- Input: {escape(metadata.project.model_input)}
-- Output: {escape(metadata.project.model_output)}
-- Estimator: {metadata.estimator}
-
-## Performance on {report.rows} held-out rows
-Intervals hold with {report.confidence:.0%} confidence.
-
-| Metric | Model | Interval | Naive baseline |
-|---|---|---|---|
-{rows}
-
-## Segments
-| Segment | Rows | Chosen metric |
-|---|---|---|
-{segments}
-
-## Data and lineage
-- Table `{metadata.recipe.contract.table}`: {escape(metadata.recipe.contract.description)}
-- Provenance: {escape(metadata.recipe.contract.provenance)}
-- Source `{metadata.data.source}`, {metadata.data.rows} rows, SHA-256 `{metadata.data.sha256}`
-- Contract `schema.yaml`, SHA-256 `{metadata.schema_sha256}`
-- Code: {f"commit `{metadata.git_commit}`" if metadata.git_commit else "not committed yet"}
-- Libraries: {", ".join(f"{name} {number}" for name, number in metadata.libraries.items())}
-- Largest difference between the served and the trained model: {metadata.parity:.3g}
-"""
 
 
 def main() -> None:
@@ -289,7 +234,7 @@ def main() -> None:
         data=data,
         schema_sha256=sha256(SCHEMA_PATH),
         git_commit=git_commit(),
-        libraries={name: library_version(name) for name in LIBRARIES},
+        libraries=libraries(),
         files={},
     )
     digest = hashlib.sha256(graph + msgspec.json.encode(identity)).hexdigest()
@@ -317,8 +262,14 @@ def main() -> None:
             ),
             check_serving(scorer, steps),
         )
-        metadata = msgspec.structs.replace(identity, version=version, parity=parity)
-        write_text(directory / CARD, model_card(metadata, report))
+        metadata = msgspec.structs.replace(
+            identity,
+            version=version,
+            parity=parity,
+            settings_sha256=settings_fingerprint(params),
+            environment=environment(),
+        )
+        write_text(directory / CARD, model_card(params, metadata, report, selection, len(train)))
         files = {path.name: sha256(path) for path in sorted(directory.iterdir())}
         write_json(directory / METADATA, msgspec.structs.replace(metadata, files=files))
         # A version is never rewritten: the same version has the same content.
@@ -332,7 +283,7 @@ def main() -> None:
         "rows_compared": len(train) + len(test) + len(generated),
         "bytes": len(graph),
     }
-    write_json(EXPORT_REPORT, summary)
+    write_json(EXPORT, summary)
     log.info("exported", extra=summary)
 
 

@@ -7,7 +7,7 @@ predictions and the comparison.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
@@ -23,13 +23,29 @@ from data_prep.storage import read_parquet, write_parquet
 from model_training.candidates import Candidate, candidates, estimator_for, scores
 from model_training.data_preprocessing import encoder, model_inputs, row_weights, target
 from model_training.finishing import finish
+from model_training.hyperparameters import best_points
 from model_training.parallel import each
-from model_training.results import CandidateResult, LearningPoint, Selection, score_columns
-from utils.config import Contract, ProjectError, Split, load_contract, load_params, recipe
-from utils.files import atomic_path, write_json
+from model_training.results import (
+    CandidateResult,
+    LearningPoint,
+    SearchReport,
+    Selection,
+    score_columns,
+)
+from utils.config import (
+    Contract,
+    Params,
+    ProjectError,
+    Split,
+    convert,
+    load_contract,
+    load_params,
+    recipe,
+)
+from utils.files import atomic_path, read_json, write_json
 from utils.logging import run
 from utils.metrics import METRICS, Metric, Value, load_value
-from utils.paths import OUT_OF_FOLD, SELECTED, SELECTION, TRAIN
+from utils.paths import OUT_OF_FOLD, SEARCH, SELECTED, SELECTION, TRAIN
 
 BASELINE = "baseline"
 LEARNING_CURVE_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
@@ -39,6 +55,17 @@ Rows = npt.NDArray[np.int64]
 Folds = list[tuple[Rows, Rows]]
 
 log = logging.getLogger(__name__)
+
+
+class Comparison(NamedTuple):
+    """What candidates are compared on, and how."""
+
+    inputs: pd.DataFrame
+    outcome: Array
+    weights: Array
+    folds: Folds
+    metric: Metric
+    value: Value
 
 
 def make_folds(outcome: Array, settings: Split) -> Folds:
@@ -185,9 +212,12 @@ def choose(results: Sequence[CandidateResult], metric: Metric) -> str:
     return max(competing, key=lambda result: sign * result.mean).name
 
 
-def main() -> None:
-    """Compare, choose, refit the winner on all training rows and save it."""
-    params, contract = load_params(), load_contract()
+def load_comparison(params: Params, contract: Contract) -> Comparison:
+    """Read the training rows and say how candidates are compared on them.
+
+    Raises:
+        ProjectError: the metric is unknown, or the target has a single value.
+    """
     if params.selection.metric not in METRICS:
         raise ProjectError(
             f"selection.metric is {params.selection.metric!r} in params.yaml; "
@@ -203,7 +233,17 @@ def main() -> None:
             f"{contract.target.name} has a single value in the training rows: nothing to learn."
         )
     folds = make_folds(outcome, params.split)
-    competing = candidates(params.selection.candidates, params.selection.metric, params.split.seed)
+    return Comparison(inputs, outcome, weights, folds, metric, value)
+
+
+def main() -> None:
+    """Compare, choose, refit the winner on all training rows and save it."""
+    params, contract = load_params(), load_contract()
+    inputs, outcome, weights, folds, metric, value = load_comparison(params, contract)
+    names = feature_names(recipe(params, contract))
+    searched = convert(read_json(SEARCH), SearchReport, str(SEARCH))
+    points = best_points(params.selection.candidates, searched)
+    competing = candidates(points, params.selection.metric, params.split.seed)
     models = {name: pipeline(candidate, names, contract) for name, candidate in competing.items()}
     tasks = [(name, *fold) for name in models for fold in folds]
     score = partial(unseen_scores, models, inputs, outcome, weights)
@@ -220,6 +260,7 @@ def main() -> None:
                 float(np.mean(fold_scores)),
                 float(np.std(fold_scores, ddof=1) / np.sqrt(len(fold_scores))),
                 fold_scores,
+                points[name],
             )
         )
         predicted[name] = parts
@@ -236,7 +277,7 @@ def main() -> None:
     )
     with atomic_path(SELECTED) as temporary:
         skops.io.dump(finished.model, temporary)
-    seen = train[rows].select(*contract.identifiers)
+    seen = read_parquet(TRAIN)[rows].select(*contract.identifiers)
     columns = [
         nw.new_series(name, values, nw.Float64, backend=seen.implementation)
         for name, values in score_columns(finished.scores).items()

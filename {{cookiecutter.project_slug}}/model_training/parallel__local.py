@@ -21,4 +21,5 @@ def each(
         title: what the progress bar says.
     """
     del settings
-    return [work(task) for task in tqdm(tasks, desc=title)]
+    # a bar inside another one is cleared when it is full
+    return [work(task) for task in tqdm(tasks, desc=title, leave=None)]

@@ -1,7 +1,8 @@
-"""What selection and evaluation hand on: their reports, and the fitted model."""
+"""What search, selection and evaluation hand on: their reports, and the fitted model."""
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import skops.io
 from sklearn.pipeline import Pipeline
 
-from utils.config import ProjectError
+from utils.config import Hyperparameter, ProjectError
 from utils.metrics import DecisionReport
 from utils.outcome import Decision
 
@@ -20,13 +21,49 @@ TRUSTED = ("sklearn.", "numpy.", "model_training.")
 Array = npt.NDArray[np.float64]
 
 
+class Trial(msgspec.Struct, frozen=True):
+    """One point of a search: what was tried and how good it was.
+
+    ``folds`` are the scores of the folds that were evaluated; a trial that was stopped early has
+    only the first ones and, like one that failed for ``reason``, neither mean nor standard error.
+    """
+
+    number: int
+    state: Literal["complete", "stopped early", "failed"]
+    hyperparameters: dict[str, Hyperparameter]
+    folds: list[float]
+    mean: float | None = None
+    standard_error: float | None = None
+    reason: str = ""
+
+
+class CandidateSearch(msgspec.Struct, frozen=True):
+    """The search of one candidate; ``importance`` is the share of each hyperparameter."""
+
+    name: str
+    ended_by: Literal["trials", "minutes"]
+    best: int
+    hyperparameters: dict[str, Hyperparameter]
+    importance: dict[str, float]
+    trials: list[Trial]
+
+
+class SearchReport(msgspec.Struct, frozen=True):
+    """The searches of all candidates that have something to search."""
+
+    metric: str
+    greater_is_better: bool
+    candidates: list[CandidateSearch]
+
+
 class CandidateResult(msgspec.Struct, frozen=True):
-    """Cross-validated scores of one candidate."""
+    """Cross-validated scores of one candidate with the hyperparameters it was compared with."""
 
     name: str
     mean: float
     standard_error: float
     folds: list[float]
+    hyperparameters: dict[str, Hyperparameter] = msgspec.field(default_factory=dict)
 
 
 class LearningPoint(msgspec.Struct, frozen=True):

@@ -26,9 +26,10 @@ from utils.config import (
 from utils.paths import RAW
 
 ROOT = Path(__file__).resolve().parent.parent
-# The tests run on the table that the project came with, also after it has adopted another one.
-ADOPTED = ROOT / "tests/sample"
-BUNDLED = ADOPTED if ADOPTED.exists() else ROOT
+# The tests run on the table that the project came with. Its files move to this folder when the
+# project takes over another table.
+SAMPLE = ROOT / "tests/sample"
+BUNDLED = SAMPLE if SAMPLE.exists() else ROOT
 SAMPLE_ROWS = 1500
 MARKERS = ("", "-", "?", "n/a", "unknown")
 
@@ -60,10 +61,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, copy / name)
     for name in ("params.yaml", "schema.yaml"):
         shutil.copy(BUNDLED / name, copy / name)
-    if (BUNDLED / "data/source").exists():
-        shutil.copytree(BUNDLED / "data/source", copy / "data/source")
+    for name in ("data/source", "data/labels"):
+        if (BUNDLED / name).exists():
+            shutil.copytree(BUNDLED / name, copy / name)
     params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
     params["evaluation"]["bootstrap_samples"] = 40
+    params["selection"]["search"] |= {"trials": 3, "batch": 2}
     (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     before = Path.cwd()
     os.chdir(copy)

@@ -335,6 +335,17 @@ def test_scores_of_any_shape_are_stored_in_columns() -> None:
         assert np.array_equal(scores_of(table), values)
 
 
+def test_answers_have_a_column_per_class_whatever_its_name() -> None:
+    classes = ('a"b', "a\\b", "c")
+    names = [column.name for column in output_columns(contract_of(classes).target)]
+    assert names == ["probability_a_b_0", "probability_a_b_1", "probability_c", "decision"]
+    decision = Decision(classes, "EUR", ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
+    answer = predictions(np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]), decision)
+    assert list(answer) == names
+    assert answer["decision"].tolist() == ["c", 'a"b']
+    assert answer["probability_c"].tolist() == [0.7, 0.2]
+
+
 def test_a_candidate_knows_all_classes_before_it_has_seen_them() -> None:
     known = candidates(QUICK, "log_loss", 1)["baseline"]
     assert isinstance(known, Candidate)

@@ -96,6 +96,7 @@ def test_a_contract_with_every_role_and_rule_is_read_as_written(
         ({"columns": (Column("t", "text", "string", "", allowed=(1,)),)}, "not of its type"),
         ({"columns": (Column("t", "text", "string", "", aliases={"a": "b"}),)}, "has aliases"),
         ({"columns": (Column("broken_rules", "text", "string", ""),)}, "that the pipeline adds"),
+        ({"columns": (Column("g", "group", "string", "", assigned=True),)}, "'g' is assigned, but"),
         (
             {"columns": (Column("n", "numeric", "float", "", tolerated_share=-1.0),)},
             "tolerated_share of 'n' is -1.0",
@@ -154,6 +155,24 @@ def test_bad_sampling_is_refused(tmp_path: Path, sampling: dict[str, Any], messa
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(ProjectError, match=message):
         load_params(path, BUNDLED / "schema.yaml")
+
+
+def test_labels_and_an_assigned_target_go_together(tmp_path: Path) -> None:
+    params = yaml.safe_load((BUNDLED / "params.yaml").read_text(encoding="utf-8"))
+    contract = load_contract(BUNDLED / "schema.yaml")
+    for assigned, labels, message in (
+        (True, None, "is assigned, but there is no section labels"),
+        (False, {}, "labels is set, but the target"),
+    ):
+        changed = [
+            msgspec.structs.replace(column, assigned=assigned and column.role == "target")
+            for column in contract.columns
+        ]
+        schema = written(tmp_path, msgspec.structs.replace(contract, columns=tuple(changed)))
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump({**params, "labels": labels}), encoding="utf-8")
+        with pytest.raises(ProjectError, match=message):
+            load_params(path, schema)
 
 
 # every role, from raw records to serving
@@ -242,10 +261,11 @@ def test_the_schema_is_valid_and_describes_the_cleaned_records(in_project: Path)
     schema = json_schema(contract)
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    rows = pl.read_parquet(in_project / "data/valid.parquet").head(300).to_dicts()
+    names = [column.name for column in contract.columns]
+    rows = pl.read_parquet(in_project / "data/valid.parquet", columns=names).head(300).to_dicts()
     for row in [*map(as_json, rows), record_example(contract.columns)]:
         assert [error.message for error in validator.iter_errors(row)] == []
-    assert list(schema["properties"]) == [column.name for column in contract.columns]
+    assert list(schema["properties"]) == names
     for rule in contract.rules:
         assert rule.describe() in schema["$comment"]
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import narwhals as nw
 import pandas as pd
 import polars as pl
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from data_prep.cleaning import clean, standardise
 from data_prep.feature_engineering import derive, feature_names
 from data_prep.pipeline import main
+from data_prep.raw_store import normalise
 from data_prep.storage import Frame, read_parquet, write_parquet
 from tests.conftest import MARKERS, values
 from utils.config import Contract, ProjectError, Recipe
@@ -200,6 +202,20 @@ def test_row_labels_are_not_written(tmp_path: Path) -> None:
     frame = raw(ROW, {"order_id": "A2"}).filter(nw.col("order_id") == "A2")
     write_parquet(frame, tmp_path / "a.parquet")
     assert pl.read_parquet(tmp_path / "a.parquet").columns == list(ROW)
+
+
+def test_records_wait_for_a_target_that_is_assigned(contract: Contract) -> None:
+    columns = [
+        msgspec.structs.replace(column, assigned=column.role == "target")
+        for column in contract.columns
+    ]
+    waiting = msgspec.structs.replace(contract, columns=tuple(columns))
+    unlabelled = raw({}, {"order_id": "A2", "ordered_at": ""}).drop("returned")
+    records = pl.DataFrame(normalise(unlabelled.to_arrow(), waiting, "orders"))
+    assert records["returned"].null_count() == 2
+    kept = clean(nw.from_native(records), waiting, MARKERS)
+    assert values(kept, "order_id") == ["A1"]
+    assert values(kept, "returned") == [None]
 
 
 def test_a_source_without_usable_rows_ends_the_pipeline(

@@ -42,6 +42,7 @@ def both(probability: Array) -> Array:
     return np.stack([1 - probability, probability], axis=1)
 
 
+@settings(deadline=None)
 @given(rows=ROWS)
 def test_metrics_agree_with_scikit_learn(rows: list[tuple[float, float, float]]) -> None:
     target, second, weights = (np.array(side) for side in zip(*rows, strict=True))
@@ -62,7 +63,7 @@ def test_metrics_agree_with_scikit_learn(rows: list[tuple[float, float, float]])
         assert measured[name] == pytest.approx(number)
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 1000))
 def test_metrics_of_several_classes_agree_with_scikit_learn(seed: int) -> None:
     generator = np.random.default_rng(seed)

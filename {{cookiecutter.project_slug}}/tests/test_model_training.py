@@ -20,6 +20,7 @@ from model_deployment.artefact import Scorer, load_artefact, open_graph, read_po
 from model_training import model_export
 from model_training.candidates import Candidate, candidates, estimator_for, scores
 from model_training.data_preprocessing import encoder, model_inputs, row_weights, split, target
+from model_training.hyperparameters import starting_points
 from model_training.model_evaluation import Measured, bootstrap, segment_results
 from model_training.model_export import check_parity, generated_inputs, thresholds
 from model_training.model_selection import (
@@ -157,7 +158,8 @@ class Trained:
     def fitted(self, name: str, rows: int = 400) -> Pipeline:
         """Return a candidate fitted on the first ``rows`` rows."""
         selection = self.params.selection
-        candidate = candidates(selection.candidates, selection.metric, 1)[name]
+        points = starting_points(selection.candidates)
+        candidate = candidates(points, selection.metric, 1)[name]
         model = pipeline(candidate, self.names, self.contract)
         return model.fit(self.inputs.head(rows), self.outcome[:rows])
 
@@ -262,7 +264,8 @@ def test_models_of_foreign_types_are_refused(tmp_path: Path) -> None:
 def test_out_of_fold_predictions_come_from_models_that_never_saw_the_row(trained: Trained) -> None:
     folds = make_folds(trained.outcome[:200], Split("random", 0.2, 4, 1))
     selection = trained.params.selection
-    candidate = candidates(selection.candidates, selection.metric, 1)[competing()[0]]
+    points = starting_points(selection.candidates)
+    candidate = candidates(points, selection.metric, 1)[competing()[0]]
     model = pipeline(candidate, trained.names, trained.contract)
     inputs, outcome = trained.inputs.head(200), trained.outcome[:200]
     (training, validation), *_ = folds
@@ -297,7 +300,8 @@ def test_a_weight_of_2_counts_as_a_row_given_twice(trained: Trained, metric: str
 def test_fitting_with_a_weight_of_2_is_fitting_with_a_row_given_twice(trained: Trained) -> None:
     rows, times = weighted_twice()
     selection = trained.params.selection
-    candidate = candidates(selection.candidates, selection.metric, 1)[competing()[0]]
+    points = starting_points(selection.candidates)
+    candidate = candidates(points, selection.metric, 1)[competing()[0]]
     # The median does not take weights; without missing values there is nothing to fill.
     inputs = trained.inputs.head(300).fillna(0.0)
     outcome = trained.outcome[:300]

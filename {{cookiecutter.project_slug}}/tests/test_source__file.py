@@ -129,9 +129,9 @@ def test_reading_resumes_within_a_file(folder: Path, monkeypatch: pytest.MonkeyP
     pieces = [content("a1"), content("a2", "a3"), content("a4", "a5")]
     (folder / f"data/a{END}").write_bytes(b"".join(pieces))
 
-    def read_pieces(path: Any, name: str) -> Iterator[pa.Table]:
+    def read_pieces(path: Any, name: str, *schemas: Path) -> Iterator[pa.Table]:
         if Path(str(path)).name != f"a{END}":
-            yield from formats_read(path, name)
+            yield from formats_read(path, name, *schemas)
             return
         for piece in pieces:
             yield from formats_read(io.BytesIO(piece), name)
@@ -245,7 +245,7 @@ def test_pages_that_list_files_are_folders(address: str) -> None:
         ("404", "was not found"),
         ("401", "may not be read with the credentials"),
         ("403", "may not be read with the credentials"),
-        ("500", "was not found|can't be read"),
+        ("500", r"a server that fails \(status 500\)"),
     ],
 )
 def test_refused_requests_are_explained(address: str, path: str, message: str) -> None:

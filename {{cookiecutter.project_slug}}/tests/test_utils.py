@@ -42,6 +42,11 @@ def changed(tmp_path: Path, name: str, path: str, value: object) -> Path:
         ("split.folds", 1, "at least 2"),
         ("split", ..., "missing required field `split`"),
         ("selection.candidates", {"mystery": {}}, "no 'baseline'"),
+        ("selection.search.trials", -1, "selection.search.trials is -1"),
+        ("selection.search.minutes", 0, "selection.search.minutes is 0"),
+        ("selection.search.batch", 0, "selection.search.batch is 0"),
+        ("selection.search.trials", None, "no budget: set trials, minutes or both"),
+        ("selection.candidates.baseline", {"strategy": {"choices": ["a", "b"]}}, "can't be sear"),
         ("evaluation.segments", ["nowhere"], "names 'nowhere', which is not one of"),
         ("evaluation.confidence", 1.0, "evaluation.confidence is 1.0"),
         ("evaluation.bootstrap_samples", 0, "at least 1"),
@@ -53,6 +58,32 @@ def test_bad_settings_are_refused_with_their_place(
     tmp_path: Path, path: str, value: object, message: str
 ) -> None:
     params = changed(tmp_path, "params.yaml", path, value)
+    with pytest.raises(ProjectError, match=message):
+        load_params(params, BUNDLED / "schema.yaml")
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"low": 3, "high": 3}, "has low 3, which must lie below high 3"),
+        ({"low": 0, "high": 3, "log": True}, "has low 0, which must be positive for log"),
+        ({"low": 1}, "needs low and high, both finite numbers, or choices"),
+        ({"low": 1.0, "high": float("inf")}, "needs low and high, both finite numbers"),
+        ({"low": 1, "high": 9, "start": 10}, "has start 10, which must lie from 1 to 9"),
+        ({"low": 1, "high": 9, "start": 1.5}, "has start 1.5, which must be an integer"),
+        ({"low": 1.0, "high": 9.0, "start": "x"}, "has start 'x', which must be a number"),
+        ({"choices": []}, "needs choices, at least two"),
+        ({"choices": ["a", "a"]}, "needs choices, at least two and all different"),
+        ({"choices": ["a", "b"], "low": 1}, "has choices and a range"),
+        ({"choices": ["a", "b"], "start": "c"}, "has start 'c', which is none of its choices"),
+        ({"lowest": 1, "high": 3}, "unknown field `lowest`"),
+    ],
+)
+def test_bad_ranges_are_refused_with_their_place(
+    tmp_path: Path, space: dict[str, object], message: str
+) -> None:
+    settings = {"min_samples_leaf": space}
+    params = changed(tmp_path, "params.yaml", "selection.candidates.random_forest", settings)
     with pytest.raises(ProjectError, match=message):
         load_params(params, BUNDLED / "schema.yaml")
 
@@ -194,7 +225,7 @@ def test_the_readme_is_filled_in_from_the_reports(in_project: Path) -> None:
     contract = load_contract()
     for column in contract.columns:
         assert f"| `{column.name}` | {column.role} |" in text
-    for name in ("data", "exploration", "model", "deployment", "monitoring"):
+    for name in ("data", "exploration", "search", "model", "deployment", "monitoring"):
         part = text.split(f"<!-- measured: {name} -->")[1].split(f"<!-- end: {name} -->")[0]
         assert "`make run` writes" not in part
         assert len(part) > 100

@@ -55,7 +55,10 @@ THOUSAND = 1000
 # Targets with more values have no answers that are named like them.
 FEW = 200
 BINARY = Column("target", "target", "integer", "", allowed=(0, 1))
-PARTS = ("data", "exploration", "model", "deployment", "monitoring")
+PARTS = ("data", "exploration", "search", "model", "deployment", "monitoring")
+# A leaf of a tree never needs more than one in so many rows; of a range, the ends and the start.
+LEAF_PARTS = {"": 100, "low": 100, "start": 50, "high": 20}
+SMALLEST_LEAF = {"": 2, "low": 2, "start": 2, "high": 3}
 
 
 class Change(NamedTuple):
@@ -99,13 +102,28 @@ def _value(contract: Contract, params: Params) -> tuple[list[str], str]:
     )
 
 
-def _candidates(text: str, params: Params) -> str:
-    """Set the quantile that costs least when errors on both sides cost the same."""
-    boosting = params.selection.candidates.get("hist_gradient_boosting", {})
-    if "quantile" not in boosting:
-        return text
-    line = f"    hist_gradient_boosting: {inline({**boosting, 'quantile': 0.5})}"
-    return replace_line(text, r"^    hist_gradient_boosting:.*$", line)
+def candidates_text(text: str, rows: int) -> str:
+    """Return the settings with candidates that fit the table; other settings stay.
+
+    Trees of a small table get smaller leaves. The quantile becomes the one that costs least when
+    errors on both sides cost the same.
+
+    Args:
+        text: the settings.
+        rows: of the table.
+    """
+
+    def limited(found: re.Match[str]) -> str:
+        key = found["key"] or ""
+        limit = max(SMALLEST_LEAF[key], rows // LEAF_PARTS[key])
+        return f"{found['before']}{min(int(found['number']), limit)}"
+
+    def leaf(found: re.Match[str]) -> str:
+        pattern = r"(?P<before>(?:(?P<key>low|high|start): |^min_samples_leaf: ))(?P<number>\d+)"
+        return re.sub(pattern, limited, found[0])
+
+    text = re.sub(r"\bmin_samples_leaf: (?:\d+|\{[^}]*\})", leaf, text)
+    return re.sub(r"\bquantile: [^\s,}]+", "quantile: 0.5", text)
 
 
 def params_text(
@@ -147,7 +165,7 @@ def params_text(
     text = set_entries(text, "monitoring", {"minimum_rows": proposal.minimum_rows})
     values, meaning = _value(contract, params)
     text = replace_section(text, "value", values, meaning)
-    return _candidates(text, params)
+    return candidates_text(text, proposal.rows)
 
 
 def descriptions(contract: Contract) -> dict[str, str]:
@@ -419,6 +437,8 @@ def wishes(arguments: argparse.Namespace, params: Params, records: pl.DataFrame)
 def main() -> None:
     """Look at the table, show what would change, ask, and write it."""
     arguments, root = _arguments(), Path()
+    if not arguments.data or not arguments.target:
+        raise ProjectError("Say which table and which column: make adopt DATA=table TARGET=column.")
     params = load_params()
     check_undoable(root)
     found = preview(arguments.data, arguments.table)

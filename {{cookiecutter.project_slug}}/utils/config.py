@@ -5,6 +5,7 @@
 misspelt setting can never be ignored silently.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,6 +31,7 @@ SamplingMethod = Literal[
     "none", "random", "stratified", "weighted", "reservoir", "importance", "filter"
 ]
 CalendarPart = Literal["hour", "weekday", "month"]
+Hyperparameter = bool | int | float | str | None
 T = TypeVar("T")
 
 
@@ -42,7 +44,8 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     Model inputs are the roles numeric and categorical. ``text`` is free text, described but not
     learned from; ``group`` names rows that belong together; ``weight`` says how much a row counts.
-    ``severity`` and ``tolerated_share`` hold for the rules of this column.
+    ``severity`` and ``tolerated_share`` hold for the rules of this column. ``assigned`` says of a
+    target, or of the weight that comes with it, that no record has it before it is labelled.
 
     ``source`` is how the records call the column, if not by its name. ``format`` is how they write
     moments that are not ISO 8601: a pattern of strptime such as ``%d/%m/%Y``, or ``epoch_seconds``
@@ -64,6 +67,7 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     example: str | int | float | None = None
     severity: Severity = "error"
     tolerated_share: float = 0.0
+    assigned: bool = False
     source: str | None = None
     format: str = ""
     generated: bool = False
@@ -134,6 +138,11 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def with_role(self, *roles: Role) -> list[Column]:
         """Return the columns that have one of ``roles``, in the order of the contract."""
         return [column for column in self.columns if column.role in roles]
+
+    @property
+    def recorded(self) -> list[Column]:
+        """The columns that records bring: all that are neither assigned nor generated."""
+        return [column for column in self.columns if not (column.assigned or column.generated)]
 
     @property
     def target(self) -> Column:
@@ -224,14 +233,45 @@ class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
 
 
+class Space(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The values of a hyperparameter among which the search looks for the best.
+
+    They are the numbers from ``low`` to ``high``, integers if both are, by their logarithm with
+    ``log``; or ``choices``. ``start`` is tried first.
+    """
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    choices: tuple[Hyperparameter, ...] | None = None
+    start: Hyperparameter = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the range holds integers only."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+class Search(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long is searched: ``trials`` of each candidate, ``minutes`` in all, what ends first.
+
+    ``batch`` is how many trials of a candidate are proposed at a time.
+    """
+
+    batch: int
+    trials: int | None = None
+    minutes: float | None = None
+
+
 class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which models compete and by which metric the winner is chosen.
+    """Which models compete, what is searched for, and by which metric the winner is chosen.
 
     ``calibration`` says whether probabilities are corrected; ``auto`` does if it improves them.
     """
 
     metric: str
-    candidates: dict[str, dict[str, float | int | str | None]]
+    search: Search
+    candidates: dict[str, dict[str, Hyperparameter | Space]]
     calibration: Literal["auto", "none", "always"] | None = None
 
 
@@ -269,6 +309,7 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value: dict[str, Any]
     serving: dict[str, Any]
     monitoring: Monitoring
+    labels: dict[str, Any] | None = None
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -331,6 +372,8 @@ def _type_problems(column: Column) -> Iterable[str]:
         yield f"column {name!r} has the role {column.role} but the type {column.type}"
     if column.role == "weight" and column.nullable:
         yield f"the weight {name!r} must not be nullable"
+    if column.assigned and column.role not in {"target", "weight"}:
+        yield f"column {name!r} is assigned, but only a target or a weight can be"
     if column.aliases and column.role != "categorical":
         yield f"column {name!r} has aliases, which only categorical columns resolve"
 
@@ -500,9 +543,70 @@ def _target_problems(params: Params, contract: Contract) -> Iterable[str]:
         )
 
 
+def _range_problems(name: str, space: Space) -> Iterable[str]:
+    low, high, start = space.low, space.high, space.start
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        yield f"{name} needs low and high, both finite numbers, or choices"
+    elif low >= high:
+        yield f"{name} has low {low}, which must lie below high {high}"
+    elif space.log and low <= 0:
+        yield f"{name} has low {low}, which must be positive for log"
+    elif start is not None:
+        number = isinstance(start, (int, float)) and not isinstance(start, bool)
+        if not number or (space.whole and isinstance(start, float)):
+            kind = "an integer" if space.whole else "a number"
+            yield f"{name} has start {start!r}, which must be {kind} like low and high"
+        elif not low <= float(start) <= high:
+            yield f"{name} has start {start}, which must lie from {low} to {high}"
+
+
+def _choice_problems(name: str, space: Space) -> Iterable[str]:
+    choices = space.choices or ()
+    if (space.low, space.high, space.log) != (None, None, False):
+        yield f"{name} has choices and a range; keep one of them"
+    if len({repr(choice) for choice in choices}) < max(2, len(choices)):
+        yield f"{name} needs choices, at least two and all different"
+    elif space.start is not None and repr(space.start) not in map(repr, choices):
+        yield f"{name} has start {space.start!r}, which is none of its choices"
+
+
+def _search_problems(selection: Selection) -> Iterable[str]:
+    search, searched = selection.search, False
+    for candidate, settings in selection.candidates.items():
+        for key, space in settings.items():
+            if not isinstance(space, Space):
+                continue
+            searched = True
+            name = f"selection.candidates.{candidate}.{key}"
+            if candidate == "baseline":
+                yield f"{name} can't be searched: the baseline stays the same for all"
+            problems = _range_problems if space.choices is None else _choice_problems
+            yield from problems(name, space)
+    if searched and search.trials is None and search.minutes is None:
+        yield (
+            "selection.search has no budget: set trials, minutes or both; trials: 0 searches "
+            "nothing"
+        )
+    if search.trials is not None and search.trials < 0:
+        yield f"selection.search.trials is {search.trials}, but can't be negative"
+    if search.minutes is not None and not search.minutes > 0:
+        yield f"selection.search.minutes is {search.minutes}, but must be positive"
+    if search.batch < 1:
+        yield f"selection.search.batch is {search.batch}, but must be at least 1"
+
+
+def _label_problems(params: Params, contract: Contract) -> Iterable[str]:
+    if contract.target.assigned and params.labels is None:
+        yield f"the target {contract.target.name!r} is assigned, but there is no section labels"
+    if params.labels is not None and not contract.target.assigned:
+        yield f"labels is set, but the target {contract.target.name!r} is not assigned"
+
+
 def _params_problems(params: Params, contract: Contract) -> Iterable[str]:
+    yield from _label_problems(params, contract)
     yield from _sampling_problems(params.sampling, contract)
     yield from _target_problems(params, contract)
+    yield from _search_problems(params.selection)
     timestamps = {column.name for column in contract.with_role("timestamp")}
     numeric = {column.name for column in contract.with_role("numeric")}
     derived = set(params.transformation.elapsed_days)

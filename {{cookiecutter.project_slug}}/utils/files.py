@@ -48,11 +48,12 @@ def link(source: Path, path: Path) -> None:
 
 
 @contextmanager
-def only_process(path: Path) -> Iterator[None]:
+def only_process(path: Path, doing: str = "adding records") -> Iterator[None]:
     """Let one process at a time into the block; the system opens it when that process ends.
 
     Args:
         path: an empty file that all of them name. Windows has no such lock, so nobody waits there.
+        doing: what the process in the block does, for the error.
 
     Raises:
         ProjectError: another process is in the block.
@@ -68,7 +69,7 @@ def only_process(path: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ProjectError(
-                f"Another process is adding records (it holds {path}). Wait until it has ended, or "
+                f"Another process is {doing} (it holds {path}). Wait until it has ended, or "
                 "stop it, and run again."
             ) from error
         yield

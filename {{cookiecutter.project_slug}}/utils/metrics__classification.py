@@ -212,7 +212,7 @@ def level_labels(target: Column) -> tuple[str, str]:
     """Name the two numbers of ``levels``."""
     if len(target.allowed) == TWO:
         return f"Share with {target.name} = {target.allowed[1]}", "Mean probability"
-    return "Most probable class is right", "Mean probability of it"
+    return "Most probable class is right", "Mean probability of that class"
 
 
 def assured(target: Array, scores: Array) -> tuple[Array, Array]:

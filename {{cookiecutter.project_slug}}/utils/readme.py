@@ -15,13 +15,14 @@ from utils.config import (
     Params,
     ProjectError,
     Sampling,
+    Space,
     load_contract,
     load_params,
 )
 from utils.files import read_json, write_text
 from utils.logging import run
 from utils.markdown import escape, number, table
-from utils.paths import REPORTS
+from utils.paths import DATA_CARD, MODEL_CARD, REPORTS
 
 README = Path("README.md")
 SHOWN_SEGMENTS = 12
@@ -46,17 +47,22 @@ def _values(column: Column) -> str:
 
 
 def _missing(column: Column, share: float) -> str:
+    if column.assigned:
+        return "assigned"
     allowed = f" (at most {column.maximum_missing_share:.0%})" if column.nullable else ""
     return f"{share:.1%}{allowed}"
 
 
-def _validation_lines(report: dict[str, Any]) -> list[str]:
+def validation_lines(report: dict[str, Any]) -> list[str]:
     """Say what validation found, and list the rules that are about more than single columns."""
     rules, apart = report["rules"], report["rows_quarantined"]
     kept = sum(rule["status"] == "kept" for rule in rules)
     held = "all hold" if kept == len(rules) else f"{kept} hold in every row"
     moved = f" {apart:,} rows that break an error rule were set apart." if apart else ""
-    lines = [f"Validation then checked {len(rules)} rules of the contract on them; {held}.{moved}"]
+    checked = (
+        f"Validation then checked {len(rules)} rules of the contract on {report['rows']:,} rows"
+    )
+    lines = [f"{checked}; {held}.{moved}"]
     shown = [rule for rule in rules if len(rule["columns"]) > 1 or rule["status"] != "kept"]
     if not shown:
         return lines
@@ -80,19 +86,23 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
     emptied = {name: count for name, count in cleaning["values_set_to_missing"].items() if count}
     most = sorted(emptied, key=lambda name: -emptied[name])[:3]
     mostly = f" (most in {', '.join(f'`{name}`' for name in most)})" if most else ""
+    required = "identifier or timestamp"
+    if not contract.target.assigned:
+        required = "identifier, timestamp or target"
     header = ["Column", "Role", "Type", "Unit", "Valid values", "Missing", "Meaning"]
     lines = [
         f"Read from `{source['source']}` (SHA-256 `{source['sha256'][:12]}…`): "
         f"{source['rows']:,} rows, {source['columns']} columns; the newest {source['rows_new']:,} "
         f"arrived on {source['retrieved_at'][:10]}. {escape(contract.description)}",
         "",
-        f"*Provenance.* {escape(contract.provenance)}",
+        f"*Provenance.* {escape(contract.provenance)} The [data card]({DATA_CARD.as_posix()}) says "
+        "more.",
         "",
         f"Cleaning kept {cleaning['rows_kept']:,} rows: {cleaning['rows_duplicate']:,} duplicates "
-        f"and {cleaning['rows_unusable']:,} rows without identifier, timestamp or target were "
+        f"and {cleaning['rows_unusable']:,} rows without {required} were "
         f"dropped, and {sum(emptied.values()):,} cells that were blank or held no valid value "
         f"count as missing{mostly}.",
-        *_validation_lines(reports["validation"]),
+        *validation_lines(reports["validation"]),
         "",
         table(
             header,
@@ -111,6 +121,11 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def labels_part(folder: Path) -> str:
+    """Return what the steps that assign and judge labels have written down, in their order."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("labels*.md")))
 
 
 def sampling_text(sampling: Sampling, report: dict[str, Any]) -> str:
@@ -163,6 +178,78 @@ def _verdict(chosen: dict[str, Any], confidence: float) -> str:
     return (
         f"It does **not** beat the naive baseline for certain. {chosen['label']} improves by "
         f"{interval(improvement)}, an interval that includes 0."
+    )
+
+
+def _space(space: Space) -> str:
+    if space.choices is not None:
+        return ", ".join(f"`{choice}`" for choice in space.choices)
+    return f"{space.low} to {space.high}{', logarithmic' if space.log else ''}"
+
+
+def _search_line(search: dict[str, Any], label: str) -> str:
+    """Say what the search of one candidate brought."""
+    trials = search["trials"]
+    early = sum(trial["state"] == "stopped early" for trial in trials)
+    failed = sum(trial["state"] == "failed" for trial in trials)
+    apart = f"{early} stopped early" + (f", {failed} failed" if failed else "")
+    line = f"- **{search['name'].replace('_', ' ')}**: {len(trials)} trials ({apart}); "
+    if search["best"] == 0:
+        return line + f"none was better than the first, with {label} {number(trials[0]['mean'])}."
+    best = trials[search["best"]]
+    return (
+        f"{line}trial {search['best'] + 1} was the best, with {label} {number(best['mean'])} "
+        f"after {number(trials[0]['mean'])} in the first."
+    )
+
+
+def _hyperparameter_rows(params: Params, search: dict[str, Any]) -> list[list[str]]:
+    """Return a row of the table for each hyperparameter of a candidate."""
+    settings = params.selection.candidates[search["name"]]
+    importance = search["importance"]
+    return [
+        [
+            search["name"].replace("_", " "),
+            f"`{name}`",
+            _space(space),
+            f"`{search['trials'][0]['hyperparameters'][name]}`",
+            f"`{search['hyperparameters'][name]}`",
+            f"{importance[name]:.0%}" if importance else "–",
+        ]
+        for name, space in settings.items()
+        if isinstance(space, Space)
+    ]
+
+
+def search_part(params: Params, reports: dict[str, Any]) -> str:
+    """Say what was searched, within which limits, and show the best hyperparameters."""
+    searches = reports["search"]["candidates"]
+    if not searches:
+        return (
+            "No hyperparameters were searched: `selection` in `params.yaml` fixes all of them, or "
+            "allows no trials."
+        )
+    metrics = {item["name"]: item["label"] for item in reports["evaluation"]["metrics"]}
+    label = metrics[params.selection.metric]
+    ended = "time" if searches[0]["ended_by"] == "minutes" else "trials"
+    return "\n".join(
+        [
+            "Optuna searched for the hyperparameters below on the folds by which the candidates "
+            "are compared, "
+            f"until the {ended} that `selection.search` in `params.yaml` allows were used up. A "
+            "trial that is worse on the first folds than the median of the earlier ones is stopped "
+            "there. As the best of many trials is also the luckiest, its score here is better than "
+            "what it will reach on new rows; the held-out rows, which no trial has seen, judge.",
+            "",
+            *(_search_line(search, label) for search in searches),
+            "",
+            table(
+                ["Candidate", "Hyperparameter", "Searched", "First", "Best", "Importance"],
+                [row for search in searches for row in _hyperparameter_rows(params, search)],
+            ),
+            "",
+            _figures("search"),
+        ]
     )
 
 
@@ -243,7 +330,8 @@ def deployment_part(reports: dict[str, Any]) -> str:
         f"Live version `{export['version']}` ({export['bytes'] / 1024:,.0f} KiB). Before it was "
         f"published it was compared with the trained model on {export['rows_compared']:,} rows, "
         "among them missing, unseen, extreme and threshold values: the largest difference is "
-        f"{export['parity']:.1e}."
+        f"{export['parity']:.1e}. What it is for, how good it is and where it fails is in its "
+        f"[model card]({MODEL_CARD.as_posix()})."
     )
 
 
@@ -303,6 +391,7 @@ def main() -> None:
         "validation",
         "sampling",
         "exploration",
+        "search",
         "selection",
         "evaluation",
         "export",
@@ -312,10 +401,13 @@ def main() -> None:
     parts = {
         "data": data_part(contract, reports),
         "exploration": exploration_part(params.sampling, reports),
+        "search": search_part(params, reports),
         "model": model_part(params, reports),
         "deployment": deployment_part(reports),
         "monitoring": monitoring_part(reports),
     }
+    if contract.target.assigned:
+        parts["labels"] = labels_part(REPORTS)
     try:
         text = README.read_text(encoding="utf-8")
     except FileNotFoundError as error:

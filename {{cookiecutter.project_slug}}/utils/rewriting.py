@@ -19,6 +19,7 @@ KEYS = [
     "type",
     "format",
     "generated",
+    "assigned",
     "unit",
     "description",
     "minimum",

@@ -55,6 +55,7 @@ STAGES = (
     "features",
     "split",
     "explore",
+    "search",
     "select",
     "evaluate",
     "export",

@@ -55,7 +55,6 @@ THOUSAND = 1000
 # Targets with more values have no answers that are named like them.
 FEW = 200
 BINARY = Column("target", "target", "integer", "", allowed=(0, 1))
-PARTS = ("data", "exploration", "search", "model", "deployment", "monitoring")
 # A leaf of a tree never needs more than one in so many rows; of a range, the ends and the start.
 LEAF_PARTS = {"": 100, "low": 100, "start": 50, "high": 20}
 SMALLEST_LEAF = {"": 2, "low": 2, "start": 2, "high": 3}
@@ -204,7 +203,8 @@ def readme_text(text: str, contract: Contract, name: str, project: Project) -> s
         text = replace_line(text, rf"^{re.escape(former)}\.?$", said["description"])
     text = replace_line(text, r"^- \*\*Input\.\*\* .*$", f"- **Input.** {said['model_input']}")
     text = replace_line(text, r"^- \*\*Output\.\*\* .*$", f"- **Output.** {said['model_output']}")
-    parts = dict.fromkeys(PARTS, "`make run` writes this part.")
+    measured = re.findall(r"<!-- measured: (\w+) -->", text)
+    parts = dict.fromkeys(measured, "`make run` writes this part.")
     rows = [
         f"| `{column.name}` | {column.role} | {column.type} | {escape(column.description)} |"
         for column in contract.columns

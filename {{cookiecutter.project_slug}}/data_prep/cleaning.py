@@ -12,6 +12,7 @@ from operator import and_, or_
 import narwhals as nw
 from narwhals.typing import FrameT
 
+from data_prep.moments import MILLISECONDS, SECONDS, from_epoch, to_iso
 from data_prep.portable import (
     LARGEST_EXACT,
     as_float,
@@ -136,13 +137,27 @@ def _parse_timestamp_steps() -> list[Step]:
     ]
 
 
-def _timestamp_steps(dtype: nw.dtypes.DType) -> list[Step]:
+def _moment_steps(dtype: nw.dtypes.DType) -> list[Step]:
     if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
         return [
             lambda value: value.dt.convert_time_zone("UTC").dt.replace_time_zone(None),
             lambda value: value.cast(nw.Datetime("us")),
         ]
     return [lambda value: value.cast(nw.Datetime("us"))]
+
+
+def _timestamp_steps(
+    column: Column,
+    dtype: nw.dtypes.DType,
+    implementation: nw.Implementation,
+    text: list[Step],
+) -> list[Step]:
+    """Return how moments are read: as such, in the declared format, or as ISO 8601."""
+    if isinstance(dtype, nw.Datetime | nw.Date):
+        return _moment_steps(dtype)
+    if column.format in {SECONDS, MILLISECONDS}:
+        return [*text, *_parse_number_steps(whole=True), *from_epoch(column.format, implementation)]
+    return [*text, *(to_iso(column.format) if column.format else []), *_parse_timestamp_steps()]
 
 
 def _steps(
@@ -158,8 +173,7 @@ def _steps(
     """
     text = _text_steps(dtype, missing_markers)
     if column.type == "timestamp":
-        is_moment = isinstance(dtype, nw.Datetime | nw.Date)
-        return _timestamp_steps(dtype) if is_moment else [*text, *_parse_timestamp_steps()]
+        return _timestamp_steps(column, dtype, implementation, text)
     if column.type in {"integer", "float"}:
         return _number_steps(column, dtype, implementation, missing_markers)
     if column.role == "categorical":
@@ -197,9 +211,13 @@ def standardise(frame: FrameT, columns: Iterable[Column], missing_markers: Seque
 
 
 def unusable_row(contract: Contract) -> nw.Expr:
-    """Return whether a row lacks an identifier, a timestamp or a target that is not assigned."""
+    """Return whether a row lacks an identifier, the target or a timestamp that it must have."""
     roles = {"identifier", "timestamp", "target"}
-    required = [column for column in contract.recorded if column.role in roles]
+    required = [
+        column
+        for column in contract.recorded
+        if column.role in roles and not (column.role == "timestamp" and column.nullable)
+    ]
     return reduce(or_, [nw.col(column.name).is_null() for column in required])
 
 

@@ -21,7 +21,7 @@ from utils.markdown import code, escape, number, table
 from utils.paths import DATA_CARD, REPORTS, TEST, TRAIN
 from utils.readme import sampling_text, validation_lines
 
-# A target with at most as many values is described by their shares, any other by quantiles.
+# Numbers with at most as many values are described by their shares, others by quantiles.
 FEW_VALUES = 12
 SHOWN_CATEGORIES = 3
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -52,17 +52,25 @@ def read_part(path: Path, contract: Contract) -> Part:
     return Part(frame.height, start, end, frame[contract.target.name])
 
 
+def _value(outcome: float | str) -> str:
+    return code(outcome if isinstance(outcome, str) else number(outcome))
+
+
+def _counted(outcome: pl.Series) -> bool:
+    """Whether a target is described by the shares of its values."""
+    return outcome.dtype == pl.String or outcome.n_unique() <= FEW_VALUES
+
+
 def outcome_rows(parts: Mapping[str, Part]) -> list[list[str]]:
-    """Describe the target of each part: shares of few values, quantiles of many."""
+    """Describe the target of each part: shares of classes and few values, quantiles of many."""
     every = pl.concat([part.outcome for part in parts.values()])
-    values = every.unique().sort().to_list()
-    if len(values) <= FEW_VALUES:
+    if _counted(every):
         return [
             [
-                f"share of {code(number(value))}",
+                f"share of {_value(value)}",
                 *(f"{(part.outcome == value).mean() or 0:.1%}" for part in parts.values()),
             ]
-            for value in values
+            for value in every.unique().sort()
         ]
     described = [
         ["mean", *(number(part.outcome.cast(pl.Float64).mean()) for part in parts.values())]  # type: ignore[arg-type]
@@ -157,13 +165,11 @@ def limitations(
         f"{pair['coefficient']:.2f}), so what a model attributes to one may be due to the other."
         for pair in reports["exploration"]["correlations"]
     ]
-    if training.outcome.n_unique() <= FEW_VALUES:
-        shares = training.outcome.value_counts(normalize=True, sort=True)
-        value, share = shares.row(-1)
+    if _counted(training.outcome):
+        shares = training.outcome.value_counts(normalize=True)
+        share, value = min((share, value) for value, share in shares.iter_rows())
         if share < RARE:
-            found.append(
-                f"The outcome {code(number(value))} is rare: {share:.1%} of training rows."
-            )
+            found.append(f"The outcome {_value(value)} is rare: {share:.1%} of training rows.")
     if training.start != "–":
         found.append(
             f"The rows span {training.start} to {max(training.end, held_out.end)}; nothing is "

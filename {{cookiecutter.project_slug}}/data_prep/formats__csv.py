@@ -17,6 +17,8 @@ import pyarrow.csv as pacsv
 from utils.config import Contract, ProjectError
 
 SUFFIX = ".csv"
+# No file beside the data says how to read it.
+SCHEMA_SUFFIXES: tuple[str, ...] = ()
 
 BATCH_ROWS = 65_536
 # What is parsed at once; no row can be longer.
@@ -192,7 +194,7 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
 
 def encode(table: pa.Table, contract: Contract) -> list[bytes]:
     """Encode each record as one message, the inverse of ``decode``."""
-    selected = _writable(table.select([column.name for column in contract.recorded]))
+    selected = _writable(table.select([column.source_name for column in contract.recorded]))
     messages = []
     texts = [column.cast(pa.string()).to_pylist() for column in selected.columns]
     for row in zip(*texts, strict=True):

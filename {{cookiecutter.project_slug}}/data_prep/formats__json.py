@@ -18,6 +18,8 @@ import pyarrow as pa
 from utils.config import Contract, ProjectError
 
 SUFFIX = ".json"
+# No file beside the data says how to read it.
+SCHEMA_SUFFIXES: tuple[str, ...] = ()
 
 BATCH_ROWS = 65_536
 # What is parsed at once; a longer record makes it grow.
@@ -285,13 +287,13 @@ def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
     if table.num_rows != len(messages):
         raise ProjectError("A message holds no JSON object, or several. Check what is sent.")
     for column in contract.columns:
-        if column.nullable and column.name not in table.column_names:
-            table = table.append_column(column.name, pa.nulls(len(messages)))
+        if column.nullable and column.source_name not in table.column_names:
+            table = table.append_column(column.source_name, pa.nulls(len(messages)))
     return table
 
 
 def encode(table: pa.Table, contract: Contract) -> list[bytes]:
     """Encode each record as one message, the inverse of ``decode``."""
     stream = BytesIO()
-    write(table.select([column.name for column in contract.recorded]), stream)
+    write(table.select([column.source_name for column in contract.recorded]), stream)
     return stream.getvalue().splitlines()

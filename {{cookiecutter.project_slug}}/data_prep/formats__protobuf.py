@@ -355,7 +355,7 @@ def _unwrapped(message: bytes) -> bytes:
 
 def encode(table: pa.Table, contract: Contract) -> list[bytes]:
     """Encode each record as one message, the inverse of ``decode``."""
-    missing = {column.name for column in contract.recorded} - set(table.column_names)
+    missing = {column.source_name for column in contract.recorded} - set(table.column_names)
     if missing:
         raise ProjectError(f"The records of {contract.table} lack {', '.join(sorted(missing))}.")
     return list(_messages(table, _only_schema()))

@@ -101,8 +101,10 @@ def write_labelled(
     keys = contract.identifiers
     names = [column.name for column in contract.columns]
     names += [LABEL_CONFIDENCE] * (LABEL_CONFIDENCE not in names)
-    recorded = engine.scan(RECORDS).select(column.name for column in contract.recorded)
-    together = recorded.join(engine.scan(LABELS), on=keys, how="inner").select(names)
+    unlabelled = engine.scan(RECORDS).select(
+        column.name for column in contract.columns if not column.assigned
+    )
+    together = unlabelled.join(engine.scan(LABELS), on=keys, how="inner").select(names)
     return engine.write(together, CLEAN, keys)
 
 

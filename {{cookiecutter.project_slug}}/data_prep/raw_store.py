@@ -187,11 +187,21 @@ def append(folder: Path, batch: Batch, contract: Contract, source: str) -> int:
         active = _restarted(folder)
         _discard(active)
     existing = parts(active)
+    records = _numbered(records, contract, sum(map(_rows, existing)))
     if existing:
         records = _fit(active, records)
     number = int(existing[-1].stem.removeprefix("part-")) + 1 if existing else 1
     _write(_part(active, number), [records], records.schema, Origin(source, batch.position))
     return int(records.num_rows)
+
+
+def _numbered(records: pa.Table, contract: Contract, before: int) -> pa.Table:
+    """Return records with the identifier that is generated, if one is: the number of the row."""
+    made = [column for column in contract.columns if column.generated]
+    for column in made:
+        numbers = pa.array(np.arange(before + 1, before + records.num_rows + 1))
+        records = records.append_column(column.name, numbers)
+    return records.select([column.name for column in contract.columns])
 
 
 def finish(folder: Path) -> None:
@@ -243,41 +253,49 @@ def _content(column: pa.Array) -> tuple[bytes, bytes]:
 
 
 def normalise(records: pa.Table, contract: Contract, source: str) -> pa.Table:
-    """Return the contract's columns with the few types that the store has.
+    """Return the contract's columns, by its names, with the few types that the store has.
 
     An assigned column that the records lack is missing in all of them.
     Whole numbers, numbers, text, and moments in UTC without time zone. Lists and structures become
-    JSON text. Values never change: a number that its type would not hold exactly becomes text.
+    JSON text. Values never change: a number that its type would not hold exactly becomes text. A
+    generated identifier is left to ``append``.
 
     Raises:
         ProjectError: a column of the contract is missing, is there more than once, or has a type
             that can't be kept.
     """
+    columns = [column for column in contract.columns if not column.generated]
     names = records.column_names
     if not names and not records.num_rows:
         # a source may move on without records, and then knows no columns
-        records = pa.table({column.name: pa.nulls(0) for column in contract.columns})
+        records = pa.table({column.name: pa.nulls(0) for column in columns})
         names = records.column_names
-    missing = [column.name for column in contract.recorded if column.name not in names]
+    # records that were normalised before have the names of the contract already
+    found = {
+        column.name: column.source_name if column.source_name in names else column.name
+        for column in columns
+    }
+    missing = [
+        column.source_name for column in contract.recorded if found[column.name] not in names
+    ]
     if missing:
         raise ProjectError(
             f"{source} lacks the column(s) {', '.join(missing)} that schema.yaml declares. "
             f"It has {', '.join(names) or 'none'}."
         )
-    repeated = [column.name for column in contract.columns if names.count(column.name) > 1]
+    repeated = [name for name in found.values() if names.count(name) > 1]
     if repeated:
         raise ProjectError(f"{source} has more than one column named {', '.join(repeated)}.")
     plain = {}
-    for column in contract.columns:
-        if column.name not in names:
-            records = records.append_column(column.name, pa.nulls(records.num_rows))
-        values = records[column.name]
+    for column in columns:
+        name = found[column.name]
+        values = records[name] if name in names else pa.chunked_array([pa.nulls(records.num_rows)])
         try:
             plain[column.name] = _plain(values, column)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise ProjectError(
-                f"{source}: column {column.name} has the type {values.type}, which is neither "
-                "number, text, moment nor a structure of these. Convert it in the source."
+                f"{source}: column {column.source_name} has the type {values.type}, which is "
+                "neither number, text, moment nor a structure of these. Convert it in the source."
             ) from error
     return pa.table(plain)
 

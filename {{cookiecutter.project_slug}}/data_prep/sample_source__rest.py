@@ -33,6 +33,12 @@ def records() -> pa.Table:
         return pa.concat_tables(formats.read(stream, paths[0].as_posix()))
 
 
+def stand_in(table: str) -> dict[str, str | None]:
+    """Return the settings with which the stand-in serves a table; None removes a setting."""
+    del table
+    return {"url": NAME, "since": None}
+
+
 def encoded(table: pa.Table) -> bytes:
     """Return records as the body of an answer."""
     stream = io.BytesIO()
@@ -48,7 +54,9 @@ def reachable(url: str) -> Iterator[str]:
         return
     columns = load_contract().with_role("timestamp")
     table = records()
-    moments = [_moment(value) for value in table[columns[0].name].to_pylist()] if columns else []
+    moments = (
+        [_moment(value) for value in table[columns[0].source_name].to_pylist()] if columns else []
+    )
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -148,6 +148,32 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
             yield batch()
 
 
+def located(settings: Settings) -> dict[str, Path]:
+    """Return the files of this machine that a path names, by name; none for a URL elsewhere.
+
+    Raises:
+        ProjectError: there is no file, or it is one that is not read.
+    """
+    with _reaching(describe(settings)):
+        files = _find(settings)
+    return {name: Path(path) for name, path in files.paths.items() if _is_local(files.system)}
+
+
+def first_records(settings: Settings) -> Iterator[pa.Table]:
+    """Yield records from the first on, with all their columns as the format gives them.
+
+    Raises:
+        ProjectError: there is no file, or one can't be read.
+    """
+    source = describe(settings)
+    with TemporaryDirectory() as downloads:
+        with _reaching(source):
+            files = _find(settings)
+        for name in sorted(files.paths):
+            file = _local(files, name, Path(downloads), source)
+            yield from _read(file, source if source.endswith(name) else f"{source}: {name}")
+
+
 def _order(
     versions: Mapping[str, str], held: Mapping[str, str], reading: Reading | None
 ) -> list[str]:
@@ -163,15 +189,20 @@ def _is_full(tables: list[pa.Table]) -> bool:
 
 def _tables(file: Readable, name: str, contract: Contract, skipped: int) -> Iterator[pa.Table]:
     """Read the rows of a file after the first ``skipped`` ones."""
+    for table in _read(file, name):
+        records = normalise(table, contract, name).slice(skipped)
+        skipped -= min(skipped, table.num_rows)
+        if records.num_rows:
+            yield records
+
+
+def _read(file: Readable, name: str) -> Iterator[pa.Table]:
+    """Read a file, compressed or not, with all its columns."""
     suffix = PurePosixPath(name).suffix
     try:
         with pa.input_stream(str(file.path), compression=COMPRESSIONS.get(suffix)) as stream:
             source = cast("BinaryIO", stream) if suffix in COMPRESSIONS else file.path
-            for table in schema_files.read(source, name, file.schemas):
-                records = normalise(table, contract, name).slice(skipped)
-                skipped -= min(skipped, table.num_rows)
-                if records.num_rows:
-                    yield records
+            yield from schema_files.read(source, name, file.schemas)
     except ProjectError as error:
         if _without_compression(name).suffix in {formats.SUFFIX, ""}:
             raise

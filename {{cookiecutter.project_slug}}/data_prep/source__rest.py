@@ -123,7 +123,8 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
         sample_source.reachable(settings.url) as url,
         Client(url, settings.authentication, settings.limits) as client,
     ):
-        walk = _Walk(client, url, settings, [column.name for column in contract.columns])
+        names = [column.source_name for column in contract.recorded]
+        walk = _Walk(client, url, settings, names)
         if place.settings == fingerprint:
             if place is not start and place.request is not None:
                 interrupted = walk.batches(place)

@@ -475,8 +475,23 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
             yield Batch(table, {"of": identity, **reached}, restart)
 
 
+def first_records(settings: Settings) -> Iterator[pa.Table]:
+    """Yield records from the first on, with all their columns.
+
+    Raises:
+        ProjectError: the database can't be reached, opened or read, or has no such table.
+    """
+    relation = _relation(settings)
+    with _opened(settings) as database:
+        kinds = database.columns(relation)
+        columns = ", ".join(database.selected(name, kind) for name, kind in kinds.items())
+        sql = f"SELECT {columns} FROM {relation.sql}"  # noqa: S608 - names are quoted
+        for rows in database.read(sql, relation.parameters, settings.batch_rows, False):
+            yield rows.table
+
+
 def _check_columns(settings: Settings, contract: Contract, kinds: dict[str, str]) -> None:
-    wanted = [column.name for column in contract.columns]
+    wanted = [column.source_name for column in contract.recorded]
     missing = [name for name in wanted if name not in kinds]
     if missing:
         raise ProjectError(
@@ -505,9 +520,12 @@ def _check_watermark(settings: Settings, database: Database, relation: Relation)
 
 def _all(reading: Reading, database: Database) -> Iterator[tuple[pa.Table, Position]]:
     settings, contract, relation, kinds = reading
-    columns = ", ".join(database.selected(c.name, kinds[c.name]) for c in contract.columns)
-    order = ", ".join(f"source.{quoted(name)}" for name in contract.identifiers)
-    sql = f"SELECT {columns} FROM {relation.sql} ORDER BY {order}"  # noqa: S608
+    names = [column.source_name for column in contract.recorded]
+    columns = ", ".join(database.selected(name, kinds[name]) for name in names)
+    keys = [column.source_name for column in contract.with_role("identifier")]
+    known = [name for name in keys if name in kinds]
+    order = ", ".join(f"source.{quoted(name)}" for name in known)
+    sql = f"SELECT {columns} FROM {relation.sql}" + (f" ORDER BY {order}" if order else "")  # noqa: S608
     read = 0
     for rows in database.read(sql, relation.parameters, settings.batch_rows, False):
         read += rows.table.num_rows
@@ -520,7 +538,8 @@ def _new(
     """Yield rows in the order of the watermark, from the known one on, without those seen there."""
     settings, contract, relation, kinds = reading
     name = settings.watermark
-    columns = [database.selected(c.name, kinds[c.name]) for c in contract.columns]
+    wanted = [column.source_name for column in contract.recorded]
+    columns = [database.selected(column, kinds[column]) for column in wanted]
     columns.append(f"{database.mark(name)} AS {quoted(MARK)}")
     sql = f"SELECT {', '.join(columns)} FROM {relation.sql}"  # noqa: S608
     parameters = [*relation.parameters]

@@ -304,7 +304,12 @@ def _attempt(values: Sequence[bytes], contract: Contract) -> tuple[pa.Table, str
         records = decode(values, contract)
     except ProjectError as error:
         return nothing, str(error)
-    lacking = {column.name for column in contract.columns} - set(records.column_names)
+    names = set(records.column_names)
+    lacking = {
+        column.source_name
+        for column in contract.recorded
+        if not names & {column.source_name, column.name}
+    }
     if lacking:
         return nothing, f"It lacks the column(s) {', '.join(sorted(lacking))}."
     if records.num_rows != len(values):

@@ -21,7 +21,12 @@ from tqdm import tqdm
 
 from model_deployment.artefact import MODELS, Artefact, load_artefact
 from model_deployment.postprocessing import predictions
-from model_deployment.preprocessing import check_columns, model_inputs, standardise_records
+from model_deployment.preprocessing import (
+    as_contract,
+    check_columns,
+    model_inputs,
+    standardise_records,
+)
 from utils.config import ProjectError, Recipe, convert, load_params
 from utils.files import atomic_path
 from utils.logging import run
@@ -133,6 +138,7 @@ def score_file(source: Path, destination: Path, artefact: Artefact, chunk_rows: 
     first = next(chunks, None)
     if first is None or first.is_empty():
         raise ProjectError(f"{source} has no rows to score.")
+    first = as_contract(first, recipe, 0)
     scored = score_chunk(first, artefact).to_arrow()
     with (
         atomic_path(destination) as temporary,
@@ -147,7 +153,8 @@ def score_file(source: Path, destination: Path, artefact: Artefact, chunk_rows: 
                 unusable[name] = unusable.get(name, 0) + count
             rows += chunk.height
             progress.update(chunk.height)
-            chunk = next(chunks, None)
+            following = next(chunks, None)
+            chunk = None if following is None else as_contract(following, recipe, rows)
     lost = {name: count for name, count in unusable.items() if count > 0}
     if lost:
         log.warning("values that could not be used were treated as missing", extra=lost)

@@ -32,6 +32,20 @@ from utils.paths import FEATURES, RECENT, SAMPLE, TEST, TRAIN
 log = logging.getLogger(__name__)
 
 
+def _draw(frame: Frame, contract: Contract, seed: int) -> npt.NDArray[np.int64]:
+    """Return the numbers of the rows in a drawn order, any part of which has all classes alike."""
+    drawn = np.random.default_rng(seed).permutation(frame.shape[0])
+    target = contract.target
+    if not target.allowed or target.name not in frame.columns:
+        return drawn
+    classes = np.array(frame[target.name].to_list(), dtype=object)[drawn]
+    places = np.zeros(drawn.size)
+    for label in target.allowed:
+        of_class = classes == label
+        places[of_class] = (np.arange(of_class.sum()) + 0.5) / max(of_class.sum(), 1)
+    return drawn[np.argsort(places, kind="stable")]
+
+
 def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Frame]:
     """Hold out rows for the final evaluation.
 
@@ -39,7 +53,7 @@ def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Fra
         frame: one row per identifier.
         contract: names the timestamp and identifier columns.
         settings: ``time`` holds out the newest rows, as if the model had been trained before
-            they arrived; ``random`` draws them with ``seed``.
+            they arrived; ``random`` draws them with ``seed``, of each class the same share.
 
     Returns:
         Training rows and held-out rows; training rows are ordered by time for ``time``.
@@ -58,7 +72,7 @@ def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Fra
         timestamp = contract.with_role("timestamp")[0].name
         ordered = frame.sort(timestamp, *contract.identifiers)
         return ordered.head(rows - held_out), ordered.tail(held_out)
-    drawn = np.random.default_rng(settings.seed).permutation(rows)
+    drawn = _draw(frame, contract, settings.seed)
     return frame[np.sort(drawn[held_out:])], frame[np.sort(drawn[:held_out])]
 
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from tests.conftest import BUNDLED
 from utils.config import load_contract
 from utils.outcome import Decision
 
 
 def perfect(rows: int) -> tuple[np.ndarray, np.ndarray, Decision, str, str]:
     """Return outcome, probabilities and decision, and the figure and words that say so."""
-    classes = load_contract().target.allowed
+    classes = load_contract(BUNDLED / "schema.yaml").target.allowed
     worth = ((0.0, -1.0), (0.0, 1.0))
     outcome = np.arange(rows) % len(classes)
     decision = Decision(classes=classes, currency="EUR", worth=worth, threshold=0.5)

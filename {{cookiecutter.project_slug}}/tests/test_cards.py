@@ -125,6 +125,10 @@ def test_few_values_are_counted_and_many_described() -> None:
         ["share of `0`", "75.0%"],
         ["share of `1`", "25.0%"],
     ]
+    assert outcome_rows({"Training": Part(3, "–", "–", pl.Series(["b|c", "a", "a"]))}) == [
+        ["share of `a`", "66.7%"],
+        [r"share of `b\|c`", "33.3%"],
+    ]
     assert outcome_rows({"Training": many})[0] == ["mean", "50"]
     assert outcome_rows({"Training": many})[1] == ["5% quantile", "5"]
 

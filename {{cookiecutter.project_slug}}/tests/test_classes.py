@@ -33,7 +33,7 @@ from model_training.onnx_graph import build_graph
 from model_training.results import load_model, score_columns, scores_of
 from model_training.row_losses import DRAWN
 from model_training.worth import measured
-from tests.conftest import MARKERS, ROOT, run_stage
+from tests.conftest import BUNDLED, MARKERS, ROOT, run_stage
 from utils.config import (
     Column,
     Contract,
@@ -131,7 +131,7 @@ def planted(
     contract = contract_of(request.param)
     folder = tmp_path_factory.mktemp("plants")
     shutil.copy(ROOT / "dvc.yaml", folder / "dvc.yaml")
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((BUNDLED / "params.yaml").read_text(encoding="utf-8"))
     first, second = request.param[:2]
     model = "random_forest" if request.param is GRADES else "logistic_regression"
     competing = {name: QUICK[name] for name in ("baseline", model)}
@@ -437,9 +437,9 @@ def test_texts_keep_their_case_as_classes() -> None:
 def test_classes_that_can_not_be_are_refused(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
-    schema = yaml.safe_load((ROOT / "schema.yaml").read_text(encoding="utf-8"))
+    schema = yaml.safe_load((BUNDLED / "schema.yaml").read_text(encoding="utf-8"))
     next(item for item in schema["columns"] if item["role"] == "target").update(change)
     path = tmp_path / "schema.yaml"
     path.write_text(yaml.safe_dump(schema), encoding="utf-8")
     with pytest.raises(ProjectError, match=message):
-        load_params(ROOT / "params.yaml", path)
+        load_params(BUNDLED / "params.yaml", path)

@@ -16,7 +16,7 @@ from data_prep.feature_engineering import derive, feature_names
 from data_prep.validation import validate
 from data_viz.exploration import explore
 from model_deployment.preprocessing import check_columns, model_inputs, standardise_records
-from tests.conftest import MARKERS, ROOT, values
+from tests.conftest import BUNDLED, MARKERS, values
 from utils import json_schema as exported
 from utils.config import (
     SAMPLING_WEIGHT,
@@ -101,6 +101,19 @@ def test_a_contract_with_every_role_and_rule_is_read_as_written(
             {"columns": (Column("n", "numeric", "float", "", tolerated_share=-1.0),)},
             "tolerated_share of 'n' is -1.0",
         ),
+        (
+            {"columns": (Column("t", "text", "string", "", source="price"),)},
+            "2 columns have the source 'price'",
+        ),
+        ({"columns": (Column("t", "text", "string", "", format="%Y"),)}, "only timestamps have"),
+        (
+            {"columns": (Column("t", "text", "string", "", generated=True),)},
+            "only an identifier of type integer can be generated",
+        ),
+        (
+            {"columns": (Column("t", "identifier", "integer", "", generated=True),)},
+            "identifies a row alone",
+        ),
     ],
 )
 def test_contracts_that_can_not_be_checked_are_refused(
@@ -136,17 +149,17 @@ def test_contracts_that_can_not_be_checked_are_refused(
     ],
 )
 def test_bad_sampling_is_refused(tmp_path: Path, sampling: dict[str, Any], message: str) -> None:
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((BUNDLED / "params.yaml").read_text(encoding="utf-8"))
     content["sampling"] = {"seed": 1, **sampling}
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(ProjectError, match=message):
-        load_params(path, ROOT / "schema.yaml")
+        load_params(path, BUNDLED / "schema.yaml")
 
 
 def test_labels_and_an_assigned_target_go_together(tmp_path: Path) -> None:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    contract = load_contract(ROOT / "schema.yaml")
+    params = yaml.safe_load((BUNDLED / "params.yaml").read_text(encoding="utf-8"))
+    contract = load_contract(BUNDLED / "schema.yaml")
     for assigned, labels, message in (
         (True, None, "is assigned, but there is no section labels"),
         (False, {}, "labels is set, but the target"),

@@ -16,7 +16,7 @@ from data_prep.cleaning import clean, standardise
 from data_prep.engine import Engine
 from data_prep.feature_engineering import derive
 from data_prep.storage import ROW_GROUP_ROWS
-from tests.conftest import MARKERS, ROOT
+from tests.conftest import BUNDLED, MARKERS
 from utils.config import ProjectError, Recipe, load_params
 
 ROWS = ROW_GROUP_ROWS + 1
@@ -25,7 +25,7 @@ ROWS = ROW_GROUP_ROWS + 1
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """The engine with the settings of the project, in a folder of its own."""
-    settings = load_params(ROOT / "params.yaml", ROOT / "schema.yaml").engine
+    settings = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml").engine
     monkeypatch.chdir(tmp_path)
     with Engine(settings) as opened:
         yield opened

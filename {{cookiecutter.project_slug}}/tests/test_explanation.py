@@ -31,7 +31,7 @@ from model_training.partial_dependence import (
 )
 from model_training.permutation_importance import Importance, permutation_importance, shuffled
 from model_training.row_losses import row_losses
-from tests.conftest import ROOT, values
+from tests.conftest import BUNDLED, values
 from tests.predictions import perfect
 from utils.config import Explanation, Recipe, load_contract, load_params
 from utils.explanation_part import explanation_part
@@ -43,7 +43,7 @@ SETTINGS = Explanation(
     rows=ROWS, repeats=3, resamples=60, curves=3, lines=5, segment_rows=20, listed_rows=5
 )
 NAN = float("nan")
-TARGET = load_contract(ROOT / "schema.yaml").target
+TARGET = load_contract(BUNDLED / "schema.yaml").target
 
 
 def squared_error(
@@ -59,7 +59,7 @@ ERROR = Metric("Squared error", "", False, squared_error)
 @pytest.fixture
 def value() -> Value:
     """What decisions or errors are worth in this project."""
-    return load_value(load_params(ROOT / "params.yaml", ROOT / "schema.yaml").value, TARGET)
+    return load_value(load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml").value, TARGET)
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import pytest
 
 from data_prep import sample_source
 from data_prep.http_body import DamagedError, parse
-from tests.conftest import ROOT
+from tests.conftest import BUNDLED
 from utils.config import ProjectError
 
 
 def test_a_body_is_nothing_but_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(BUNDLED)
     records = sample_source.records().slice(0, 5)
     tables, others = parse(io.BytesIO(sample_source.encoded(records)), "service", "")
     assert [row for table in tables for row in table.to_pylist()] == records.to_pylist()

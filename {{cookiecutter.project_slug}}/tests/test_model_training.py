@@ -33,7 +33,7 @@ from model_training.model_selection import (
 )
 from model_training.onnx_graph import build_graph
 from model_training.results import CandidateResult, Estimate, load_model
-from tests.conftest import values
+from tests.conftest import BUNDLED, values
 from utils.config import (
     SAMPLING_WEIGHT,
     Column,
@@ -76,6 +76,14 @@ def test_random_split_is_complete_disjoint_and_repeatable(contract: Contract) ->
     )
     assert values(train, "order_id") == values(again, "order_id")
     assert values(train, "order_id") != values(other, "order_id")
+
+
+def test_random_split_holds_out_the_same_share_of_each_class(contract: Contract) -> None:
+    returned = nw.new_series("returned", np.arange(500) % 50 == 0, backend="pandas")
+    frame = orders(500).with_columns(returned.cast(nw.Int64))
+    train, test = split(frame, contract, Split("random", 0.2, 5, 1))
+    assert (train.shape[0], test.shape[0]) == (400, 100)
+    assert sum(values(test, "returned")) == 2
 
 
 def test_split_refuses_an_empty_part(contract: Contract) -> None:
@@ -164,7 +172,7 @@ def trained(project: Path) -> Trained:
 
 def competing() -> list[str]:
     """Names of the candidates that can win."""
-    params = load_params(Path(__file__).parent.parent / "params.yaml")
+    params = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml")
     return [name for name in params.selection.candidates if name != BASELINE]
 
 

@@ -47,6 +47,11 @@ def ids(folder: Path) -> list[Any]:
     return list(pa.concat_tables(tables)["id"].to_pylist()) if tables else []
 
 
+def ids_of(folder: Path, name: str) -> list[Any]:
+    tables = [pq.read_table(path) for path in raw_store.parts(folder)]
+    return list(pa.concat_tables(tables)[name].to_pylist())
+
+
 def position(folder: Path) -> Position | None:
     return raw_store.position(folder, CONTRACT, SOURCE)
 
@@ -70,6 +75,26 @@ def test_equal_records_give_equal_parts(tmp_path: Path) -> None:
         add(tmp_path / name, [1, 2], {"next": 3})
         contents.append(raw_store.parts(tmp_path / name)[0].read_bytes())
     assert contents[0] == contents[1]
+
+
+def test_records_without_an_identifier_are_numbered(tmp_path: Path) -> None:
+    columns = (
+        Column("row", "identifier", "integer", "Number.", generated=True),
+        Column("value", "target", "float", "Value.", source="The value (€)"),
+    )
+    contract = Contract("t", "Rows.", "Made for the tests.", columns)
+    for values in ([0.5, 1.5], [2.5]):
+        records = pa.table({"The value (€)": values})
+        raw_store.append(tmp_path, Batch(records, {}), contract, SOURCE)
+    tables = [pq.read_table(path) for path in raw_store.parts(tmp_path)]
+    found = pa.concat_tables(tables).to_pydict()
+    assert found == {"row": [1, 2, 3], "value": [0.5, 1.5, 2.5]}
+    again = Batch(pa.table({"value": [9.5]}), {}, restart=True)
+    raw_store.append(tmp_path, again, contract, SOURCE)
+    raw_store.finish(tmp_path)
+    assert ids_of(tmp_path, "row") == [1]
+    with pytest.raises(ProjectError, match=r"lacks the column\(s\) The value \(€\)"):
+        normalise(pa.table({"other": [1]}), contract, SOURCE)
 
 
 def test_a_source_may_move_on_without_records(tmp_path: Path) -> None:

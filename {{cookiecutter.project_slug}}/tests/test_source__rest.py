@@ -37,7 +37,7 @@ from data_prep.pagination import (
 )
 from data_prep.retrieval import retrieve, update_manifest
 from data_prep.source import Settings, Since, describe
-from tests.conftest import ROOT
+from tests.conftest import BUNDLED, ROOT
 from utils.config import Contract, ProjectError, convert, load_contract
 
 LIMITS = Limits(
@@ -133,7 +133,7 @@ def service() -> Iterator[Service]:
 def table() -> pa.Table:
     """Some records of the sample, no two alike, oldest first."""
     before = Path.cwd()
-    os.chdir(ROOT)
+    os.chdir(BUNDLED)
     try:
         records = sample_source.records()
         column = timestamps(load_contract())
@@ -148,7 +148,7 @@ def table() -> pa.Table:
 
 @pytest.fixture
 def sample_contract() -> Contract:
-    return load_contract(ROOT / "schema.yaml")
+    return load_contract(BUNDLED / "schema.yaml")
 
 
 def timestamps(contract: Contract) -> str:
@@ -474,7 +474,7 @@ def test_a_killed_retrieval_continues_without_loss_or_repetition(
         "from data_prep.source import Settings; from data_prep.pagination import LinkHeader\n"
         "from utils.config import load_contract\n"
         "settings = Settings(sys.argv[1], pagination=LinkHeader())\n"
-        "retrieve(settings, load_contract(), Path(sys.argv[2]))"
+        "retrieve(settings, load_contract(Path(sys.argv[3])), Path(sys.argv[2]))"
     )
     working = linked(table)
     child: list[subprocess.Popen[bytes]] = []
@@ -486,6 +486,7 @@ def test_a_killed_retrieval_continues_without_loss_or_repetition(
 
     service.behaviour = killing
     arguments = [sys.executable, "-c", code, service.url, str(tmp_path / "raw")]
+    arguments.append(str(BUNDLED / "schema.yaml"))
     child.append(subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.DEVNULL))
     assert child[0].wait(60) == -signal.SIGKILL
     assert len(stored(tmp_path / "raw")) == 30
@@ -689,7 +690,7 @@ def test_settings_are_checked() -> None:
 def test_the_sample_is_served_and_a_second_retrieval_finds_nothing_new(
     sample_contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(BUNDLED)
     chosen = Settings(
         "sample",
         pagination=LinkHeader(),

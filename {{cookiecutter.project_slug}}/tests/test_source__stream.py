@@ -22,12 +22,12 @@ from data_prep import consume, dead_letters, raw_store, source
 from data_prep.formats import SUFFIX, decode
 from data_prep.raw_store import Position
 from data_prep.sample_source import SAMPLE_FOLDER, cluster, sample_messages
+from tests.conftest import BUNDLED, ROOT
 from utils.config import ProjectError, load_contract
 from utils.files import only_process
 from utils.paths import RAW, RAW_LOCK
 
 TOPIC = "records"
-ROOT = Path(__file__).resolve().parent.parent
 KILLS = 5
 PATIENCE_SECONDS = 10
 FORKER = """
@@ -47,7 +47,7 @@ for _ in sys.stdin:
     print(reader, flush=True)
     print("killed" if os.waitpid(reader, 0)[1] == 9 else "ended", flush=True)
 """
-CONTRACT = load_contract(ROOT / "schema.yaml")
+CONTRACT = load_contract(BUNDLED / "schema.yaml")
 
 
 class Queue:
@@ -84,7 +84,7 @@ class Queue:
 def sample() -> list[bytes]:
     """Return the sample, one message per record, in the format of this project."""
     before = Path.cwd()
-    os.chdir(ROOT)
+    os.chdir(BUNDLED)
     try:
         return sample_messages()
     finally:
@@ -123,7 +123,7 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     monkeypatch.chdir(tmp_path)
     # the schemas of the messages, where the format has some
     shutil.copytree(
-        ROOT / SAMPLE_FOLDER, SAMPLE_FOLDER, ignore=shutil.ignore_patterns(f"*{SUFFIX}")
+        BUNDLED / SAMPLE_FOLDER, SAMPLE_FOLDER, ignore=shutil.ignore_patterns(f"*{SUFFIX}")
     )
     with cluster() as (producer, servers):
         yield Queue(producer, servers)
@@ -178,7 +178,7 @@ def test_killed_at_any_moment_it_neither_loses_nor_repeats_a_row(queue: Queue) -
     settings = queue.settings(batch_rows=60, tolerated_undecodable_share=0.3)
     # One process imports everything and forks the readers, so that a kill costs milliseconds.
     forker = subprocess.Popen(
-        [sys.executable, "-c", FORKER, queue.servers, TOPIC, str(ROOT / "schema.yaml")],
+        [sys.executable, "-c", FORKER, queue.servers, TOPIC, str(BUNDLED / "schema.yaml")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -407,7 +407,7 @@ def test_records_without_the_contracts_columns_are_set_aside(
 def test_the_sample_has_the_same_offsets_every_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(BUNDLED)
     settings = source.Settings("sample", "anything")
     position = None
     read = 0

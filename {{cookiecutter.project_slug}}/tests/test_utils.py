@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import BUNDLED
 from utils import readme
 from utils.config import ProjectError, load_contract, load_params
 from utils.files import atomic_path, read_json, sha256, write_json
@@ -16,12 +17,10 @@ from utils.logging import JsonFormatter, TextFormatter, configure, run
 from utils.markdown import escape
 from utils.readme import replace_parts
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 def changed(tmp_path: Path, name: str, path: str, value: object) -> Path:
     """Write a copy of a configuration file with one entry changed; ``...`` deletes it."""
-    content = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    content = yaml.safe_load((BUNDLED / name).read_text(encoding="utf-8"))
     *parents, last = path.split(".")
     entry = content
     for key in parents:
@@ -62,7 +61,7 @@ def test_bad_settings_are_refused_with_their_place(
 ) -> None:
     params = changed(tmp_path, "params.yaml", path, value)
     with pytest.raises(ProjectError, match=message):
-        load_params(params, ROOT / "schema.yaml")
+        load_params(params, BUNDLED / "schema.yaml")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,7 @@ def test_bad_ranges_are_refused_with_their_place(
     settings = {"min_samples_leaf": space}
     params = changed(tmp_path, "params.yaml", "selection.candidates.random_forest", settings)
     with pytest.raises(ProjectError, match=message):
-        load_params(params, ROOT / "schema.yaml")
+        load_params(params, BUNDLED / "schema.yaml")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +126,7 @@ def test_unreadable_configuration_is_refused(
 
 
 def test_a_contract_with_an_empty_range_is_refused(tmp_path: Path) -> None:
-    content = yaml.safe_load((ROOT / "schema.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load((BUNDLED / "schema.yaml").read_text(encoding="utf-8"))
     column = next(item for item in content["columns"] if item["role"] == "numeric")
     column.update(minimum=5, maximum=1)
     path = tmp_path / "schema.yaml"

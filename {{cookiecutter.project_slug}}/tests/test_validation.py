@@ -22,6 +22,7 @@ from data_prep.engine import Engine
 from data_prep.pipeline import main
 from data_prep.validation import Validation, describe, validate
 from data_prep.validation_report import to_html
+from tests.conftest import BUNDLED
 from utils.config import (
     BROKEN_RULES,
     Column,
@@ -129,7 +130,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param != "project":
         yield {"pandas": on_pandas, "polars": on_polars}[request.param]
         return
-    with Engine(load_params().engine) as engine:
+    with Engine(load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml").engine) as engine:
 
         def scan(rows: pa.Table) -> nw.LazyFrame[Any]:
             pq.write_table(rows, tmp_path / "rows.parquet")

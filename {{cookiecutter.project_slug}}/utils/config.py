@@ -46,6 +46,11 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     learned from; ``group`` names rows that belong together; ``weight`` says how much a row counts.
     ``severity`` and ``tolerated_share`` hold for the rules of this column. ``assigned`` says of a
     target, or of the weight that comes with it, that no record has it before it is labelled.
+
+    ``source`` is how the records call the column, if not by its name. ``format`` is how they write
+    moments that are not ISO 8601: a pattern of strptime such as ``%d/%m/%Y``, or ``epoch_seconds``
+    or ``epoch_milliseconds``. A ``generated`` identifier is the number of the row, because the
+    records have none.
     """
 
     name: str
@@ -63,6 +68,14 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     severity: Severity = "error"
     tolerated_share: float = 0.0
     assigned: bool = False
+    source: str | None = None
+    format: str = ""
+    generated: bool = False
+
+    @property
+    def source_name(self) -> str:
+        """How the records of the source call the column."""
+        return self.name if self.source is None else self.source
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -128,8 +141,8 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def recorded(self) -> list[Column]:
-        """The columns that records bring: all that are not assigned to them."""
-        return [column for column in self.columns if not column.assigned]
+        """The columns that records bring: all that are neither assigned nor generated."""
+        return [column for column in self.columns if not (column.assigned or column.generated)]
 
     @property
     def target(self) -> Column:
@@ -396,6 +409,25 @@ def _value_problems(column: Column) -> Iterable[str]:
     yield from _share_problems(f"tolerated_share of {name!r}", column.tolerated_share)
 
 
+def _source_problems(contract: Contract) -> Iterable[str]:
+    """Yield what keeps columns from being found in the records, or read there."""
+    names = {column.name for column in contract.columns}
+    for name, count in Counter(column.source_name for column in contract.columns).items():
+        if count > 1:
+            yield f"{count} columns have the source {name!r}"
+    for column in contract.columns:
+        name = column.name
+        if column.source not in {None, name} and column.source in names:
+            yield f"the source of column {name!r} is the name of another column"
+        if column.format and column.type != "timestamp":
+            yield f"column {name!r} has a format, which only timestamps have"
+    made = [column for column in contract.columns if column.generated]
+    if any(column.role != "identifier" or column.type != "integer" for column in made):
+        yield "only an identifier of type integer can be generated"
+    if made and len(contract.identifiers) > 1:
+        yield "a generated identifier identifies a row alone; remove the others"
+
+
 def _kind(column: Column) -> str:
     return "number" if column.type in {"integer", "float"} else column.type
 
@@ -460,6 +492,7 @@ def _contract_problems(contract: Contract) -> Iterable[str]:
     for column in contract.columns:
         yield from _type_problems(column)
         yield from _value_problems(column)
+    yield from _source_problems(contract)
     yield from _rule_problems(contract)
 
 

@@ -1,0 +1,177 @@
+"""Public tables of many kinds are adopted, or refused with a reason that a person can act on.
+
+The tables ship inside packages of the template's environment. What is proposed for each is written,
+read again and used to prepare the table; some are adopted by whole projects that then run.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import template
+from tests.test_run import IDENTITY, LIMIT_SECONDS
+from tools import demo
+
+SCRIPT = Path(__file__).parent / "adopting.py"
+
+# Per table of adopting.py what has to be proposed: rows, and a part of the roles, formats or notes.
+WORK: dict[str, dict[str, Any]] = {
+    "iris: tiny, three classes": {
+        "rows": 150,
+        "classes": 3,
+        "roles": {"sepal_length_cm": "numeric"},
+    },
+    "wine": {"rows": 178, "classes": 3},
+    "digits: wide, ten classes": {"rows": 1797, "classes": 10},
+    "breast cancer": {"rows": 569, "classes": 2},
+    "rare tumours: 99 to 1": {"rows": 3606, "classes": 2, "split": "random"},
+    "raw penguins: names with signs, constant columns, days": {
+        "rows": 344,
+        "classes": 3,
+        "roles": {"culmen_length_mm": "numeric", "date_egg": "timestamp", "Comments": "text"},
+        "notes": "Region is left out: it is constant",
+    },
+    "penguins: target with missing values": {
+        "rows": 333,
+        "classes": 2,
+        "notes": "11 rows without the target are dropped",
+    },
+    "flights: 50 classes": {"classes": 50},
+    "marriages: answers from 1 to 5": {"rows": 6366, "classes": 5},
+    "diabetes": {"rows": 442, "classes": 0},
+    "weather: days with slashes": {
+        "rows": 1461,
+        "formats": {"date": "%Y/%m/%d"},
+        "split": "time",
+    },
+    "carbon dioxide: days as numbers, target with missing values": {
+        "rows": 2225,
+        "formats": {"date": "%Y%m%d"},
+    },
+    "employment: a column that says it all": {
+        "notes": "private is left out: it predicts the target"
+    },
+    "flights: a million rows": {"split": "time", "roles": {"time_hour": "timestamp"}},
+    "countries: alphabets": {
+        "rows": 1704,
+        "roles": {"column_1": "text", "grosse_der_welt": "categorical", "select": "numeric"},
+    },
+    "planes: mixed types": {"roles": {"mixture": "categorical"}},
+    "temperatures: hours": {"formats": {"date": "%Y/%m/%d %H:%M:%S"}, "split": "time"},
+}
+REFUSED = {
+    "planes: rare classes": r"fewer than 10 rows, .*4 Cycle \(2\).*Merge them",
+    "airports: all text": "No column is left that a model could learn from",
+    "marriages: a number": "its task is regression, and this project is for classification",
+    "riots: a class of two rows": r"classes with fewer than 10 rows",
+    "penguins: a name twice": "more than one column named year. Rename all but one",
+    "islands: no such target": "Did you mean body_mass_g",
+    "islands: a target of names": "its task is classification, and this project is for regression",
+    "hearts: too few rows": "40 rows have a value in the target survival; 50 are needed",
+}
+
+
+@pytest.fixture(scope="module")
+def results(bake: Callable[..., Path]) -> Callable[[str], dict[str, Any]]:
+    """What becomes of each table, by task."""
+
+    @cache
+    def of(task: str) -> dict[str, Any]:
+        project = bake(task=task)
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), task],
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(project)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_SECONDS,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    return lambda name: {**of("classification"), **of("regression")}[name]
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_a_public_table_is_adopted(results: Callable[[str], Any], name: str) -> None:
+    """What is proposed can be written, read again and used, and says what is expected."""
+    found, expected = results(name), WORK[name]
+    assert found.get("refused") is None
+    assert found["valid"]
+    assert list(found["roles"].values()).count("target") == 1
+    for key in ("rows", "classes", "split"):
+        assert found[key] == expected.get(key, found[key])
+    for key in ("roles", "formats"):
+        assert expected.get(key, {}).items() <= found[key].items()
+    assert any(note.startswith(expected.get("notes", "")) for note in found["notes"])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_public_table_is_refused_with_a_reason(results: Callable[[str], Any], name: str) -> None:
+    """The reason names what is wrong and what to do."""
+    assert re.search(REFUSED[name], results(name).get("refused", "it was taken"))
+
+
+@pytest.mark.run
+@pytest.mark.parametrize(
+    ("task", "package", "table", "target"),
+    [
+        ("classification", "palmerpenguins", "data/penguins-raw.csv", "Species"),
+        ("regression", "vega_datasets", "_data/seattle-weather.csv", "temp_max"),
+    ],
+)
+def test_a_project_adopts_a_public_table_and_works(
+    bake: Callable[..., Path], task: str, package: str, table: str, target: str
+) -> None:
+    """From a fresh project to monitoring, with no edit."""
+    project = bake(task=task)
+    found = find_spec(package)
+    assert found is not None
+    path = Path(str(found.origin)).parent / table
+    git = shutil.which("git")
+    assert git is not None
+    wanted = [f"DATA={path}", f"TARGET={target}", "YES=1"]
+    commands = [
+        ["make", "setup"],
+        [git, "add", "--all"],
+        [git, "commit", "--quiet", "--message", "Before"],
+        ["make", "adopt", *wanted],
+        ["make", "run"],
+        ["make", "check"],
+        ["make", "test"],
+        ["make", "score", f"INPUT={path}"],
+        ["make", "monitor"],
+    ]
+    for command in commands:
+        done = subprocess.run(
+            command,
+            cwd=project,
+            env={**demo.environment(), **IDENTITY},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=LIMIT_SECONDS,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}"
+
+
+def test_every_table_is_expected_to_work_or_to_be_refused() -> None:
+    """The two lists of expectations hold each table of the script once."""
+    named = set(
+        re.findall(r'^        "(.+)": \(', SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert named == WORK.keys() | REFUSED.keys()
+    assert set(template.OPTIONS["task"]) >= {"classification", "regression"}

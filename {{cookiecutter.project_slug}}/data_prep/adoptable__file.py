@@ -1,0 +1,39 @@
+"""What a project that reads files can adopt: a file, a folder, a pattern, or the URL of one."""
+
+import re
+from pathlib import Path, PurePosixPath
+
+from data_prep import formats
+from data_prep.preview import SOURCE_FOLDER, Preview, gather, with_schema
+from data_prep.source import Settings, describe, first_records, located
+
+# Larger files stay where they are.
+COPIED_BYTES = 100 * 2**20
+
+
+def preview(data: str, table: str) -> Preview:
+    """Look at a table.
+
+    Args:
+        data: where it is, as in ``source.path`` of ``params.yaml``.
+        table: how to call it; by its file name if empty.
+
+    Raises:
+        ProjectError: it can't be read.
+    """
+    settings = Settings(data)
+    files = located(settings)
+    records = gather(first_records(settings), describe(settings))
+    stem = PurePosixPath(data.rstrip("/")).name.partition(".")[0]
+    name = table or re.sub(r"\W+", "_", stem).strip("_").lower() or "records"
+    if not files or sum(path.stat().st_size for path in files.values()) > COPIED_BYTES:
+        place = str(Path(data).resolve()) if files else data
+        return Preview(records, name, {"path": place}, {})
+    if all(path.resolve().is_relative_to(SOURCE_FOLDER.resolve()) for path in files.values()):
+        return Preview(records, name, {"path": data}, {})
+    folder = SOURCE_FOLDER if len(files) == 1 else SOURCE_FOLDER / name
+    copies = with_schema(
+        {folder / file: path for file, path in files.items()}, formats.SCHEMA_SUFFIXES
+    )
+    path = next(iter(copies)) if len(files) == 1 else folder
+    return Preview(records, name, {"path": path.as_posix()}, copies)

@@ -149,6 +149,8 @@ def planted(
     }
     params["selection"] |= {"metric": "log_loss", "candidates": competing, "calibration": "always"}
     params["explanation"] |= {"rows": 100, "repeats": 2, "resamples": 20, "segment_rows": 20}
+    # The records of these plants come with their species.
+    params.pop("labels", None)
     contents = {"params.yaml": params, "schema.yaml": msgspec.to_builtins(contract)}
     for name, content in contents.items():
         (folder / name).write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")

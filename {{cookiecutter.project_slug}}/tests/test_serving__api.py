@@ -37,6 +37,7 @@ from model_deployment.request_plan import (
 )
 from utils.config import Column, Contract, ProjectError, Recipe, load_params
 from utils.files import write_json
+from utils.outcome import Decision
 from utils.records import LARGEST_EXACT_INTEGER, example, record_example, record_type
 
 ONE, MANY = "/v1/predictions", "/v1/predictions/batch"
@@ -454,7 +455,7 @@ def test_health_and_model(client: TestClient, live: Model) -> None:
     assert description["estimator"] == metadata.estimator
     assert description["features"]["numeric"] == live.artefact.scorer.names.numeric
     assert msgspec.convert(description["contract"], Contract) == metadata.recipe.contract
-    assert description["decision"] == msgspec.to_builtins(metadata.decision)
+    assert msgspec.convert(description["decision"], Decision) == metadata.decision
 
 
 def test_metrics_count(client: TestClient, live: Model, rows: list[Json]) -> None:

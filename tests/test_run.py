@@ -553,7 +553,7 @@ def a_changed_parameter_reruns_what_depends_on_it(project: Project) -> None:
     changed = project.text("params.yaml").replace("warning_index: 0.1\n", "warning_index: 0.11\n")
     assert changed != project.text("params.yaml")
     params.write_text(changed, encoding="utf-8")
-    assert stages_run(project.run("make", "run")) == {"monitor", "document"}
+    assert stages_run(project.run("make", "run")) == {"monitor", "document", "report"}
 
 
 def the_dashboard_starts(project: Project) -> None:

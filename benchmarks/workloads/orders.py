@@ -39,7 +39,7 @@ CONTRACT = Contract(
     (
         Column("order_id", "identifier", "string", "Order number."),
         Column("ordered_at", "timestamp", "timestamp", "Moment of the order."),
-        Column("paid_at", "timestamp", "timestamp", "Moment of the payment.", nullable=True),
+        Column("paid_at", "timestamp", "timestamp", "Moment of the payment."),
         Column("colour", "categorical", "string", "Colour.", allowed=COLOURS, aliases=ALIASES),
         Column("price", "numeric", "float", "Price.", minimum=0, maximum=10_000),
         Column("weight", "numeric", "float", "Weight.", minimum=0, maximum=1_000),

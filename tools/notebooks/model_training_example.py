@@ -31,6 +31,7 @@ from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
 from model_training.model_evaluation import Measured, bootstrap
 from model_training.model_export import check_parity, generated_inputs
+from model_training.model_file import load_model
 from model_training.model_selection import (
     BASELINE,
     fit,
@@ -38,7 +39,7 @@ from model_training.model_selection import (
     out_of_fold,
     pipeline,
 )
-from model_training.results import SearchReport, Selection, load_model
+from model_training.results import SearchReport, Selection
 from utils.config import convert, load_contract, load_params, recipe
 from utils.files import read_json
 from utils.metrics import METRICS, load_value

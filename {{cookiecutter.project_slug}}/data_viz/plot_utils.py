@@ -188,6 +188,15 @@ def candidates_figure(results: Sequence[CandidateScore], label: str) -> Figure:
 # Saving
 
 
+def settle(figure: Figure) -> None:
+    """Lay a figure out for good; otherwise saving does it twice, with the same result."""
+    figure.set_dpi(DOTS_PER_INCH)
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine(None)
+
+
 def save_figures(figures: Mapping[str, Figure], directory: Path) -> None:
     """Write each figure as ``<name>.png`` into a fresh folder that takes the place of the old one.
 
@@ -201,6 +210,7 @@ def save_figures(figures: Mapping[str, Figure], directory: Path) -> None:
         fresh.mkdir()
         with rc_context(STYLE):
             for name, figure in figures.items():
+                settle(figure)
                 about = {"Software": None, "Title": figure.get_suptitle() or name}
                 figure.savefig(fresh / f"{name}.png", dpi=DOTS_PER_INCH, metadata=about)
         if directory.exists():

@@ -21,6 +21,7 @@ from model_training.candidates import scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
 from model_training.error_analysis import PAIRED, Tested, weak_segments
 from model_training.judged import Judged, Losses
+from model_training.model_file import load_model
 from model_training.partial_dependence import (
     Curve,
     Input,
@@ -30,7 +31,7 @@ from model_training.partial_dependence import (
     observed,
 )
 from model_training.permutation_importance import Importance, permutation_importance
-from model_training.results import Selection, load_model
+from model_training.results import Selection
 from model_training.row_losses import answers, drawn_answers, row_answers, row_losses
 from utils.config import (
     Contract,

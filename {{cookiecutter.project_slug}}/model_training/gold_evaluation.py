@@ -18,7 +18,8 @@ from data_prep.labelled import read_decisions
 from data_prep.storage import Frame, read_parquet
 from model_training.candidates import scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
-from model_training.results import Estimate, Selection, load_model
+from model_training.model_file import load_model
+from model_training.results import Estimate, Selection
 from utils.config import Contract, Params, ProjectError, convert, load_contract, load_params, recipe
 from utils.files import read_json, write_json, write_text
 from utils.logging import run

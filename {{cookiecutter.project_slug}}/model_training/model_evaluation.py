@@ -18,6 +18,7 @@ from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_f
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
 from model_training.hyperparameters import starting_points
+from model_training.model_file import load_model
 from model_training.model_selection import BASELINE, fit, pipeline
 from model_training.results import (
     Estimate,
@@ -25,7 +26,6 @@ from model_training.results import (
     MetricResult,
     Segment,
     Selection,
-    load_model,
     score_columns,
 )
 from utils.config import (

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import polars as pl
-import skops.io
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
@@ -39,8 +38,9 @@ from model_training.candidates import fitted_estimator, scores
 from model_training.data_preprocessing import model_inputs
 from model_training.lineage import environment, git_commit, libraries, settings_fingerprint
 from model_training.model_card import model_card
+from model_training.model_file import load_model, save_model
 from model_training.onnx_graph import build_graph
-from model_training.results import EvaluationReport, Selection, load_model, scores_of
+from model_training.results import EvaluationReport, Selection, scores_of
 from utils.config import (
     SCHEMA_PATH,
     Contract,
@@ -247,7 +247,7 @@ def main() -> None:
         directory = Path(temporary) / version
         directory.mkdir()
         (directory / GRAPH).write_bytes(graph)
-        skops.io.dump(model, directory / "model.skops")
+        save_model(model, directory / "model.skops")
         write_reference(directory / REFERENCE, selection.decision, contract)
         scorer = open_graph(directory / GRAPH, steps)
         parity = max(

@@ -13,7 +13,6 @@ import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import skops.io
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
@@ -21,9 +20,11 @@ from sklearn.pipeline import Pipeline
 from data_prep.feature_engineering import FeatureNames, feature_names
 from data_prep.storage import read_parquet, write_parquet
 from model_training.candidates import Candidate, candidates, estimator_for, scores
-from model_training.data_preprocessing import encoder, model_inputs, row_weights, target
+from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.encoding import encoder
 from model_training.finishing import finish
 from model_training.hyperparameters import best_points
+from model_training.model_file import save_model
 from model_training.parallel import each
 from model_training.results import (
     CandidateResult,
@@ -42,7 +43,7 @@ from utils.config import (
     load_params,
     recipe,
 )
-from utils.files import atomic_path, read_json, write_json
+from utils.files import read_json, write_json
 from utils.logging import run
 from utils.metrics import METRICS, Metric, Value, load_value
 from utils.paths import OUT_OF_FOLD, SEARCH, SELECTED, SELECTION, TRAIN
@@ -275,8 +276,7 @@ def main() -> None:
     finished = finish(
         fit(model, *data), (outcome[rows], unseen, weights[rows]), value, params, contract
     )
-    with atomic_path(SELECTED) as temporary:
-        skops.io.dump(finished.model, temporary)
+    save_model(finished.model, SELECTED)
     seen = read_parquet(TRAIN)[rows].select(*contract.identifiers)
     columns = [
         nw.new_series(name, values, nw.Float64, backend=seen.implementation)

@@ -35,10 +35,10 @@ def shuffled(records: Frame, column: str, repeats: int, generator: np.random.Gen
     return copies.with_columns(records[np.concatenate(orders)][column])
 
 
-def _difference(metric: Metric, judged: Judged, copies: Sequence[Judged], value: Value) -> float:
+def _loss(metric: Metric, whole: float, copies: Sequence[Judged], value: Value) -> float:
     sign = 1.0 if metric.greater_is_better else -1.0
     broken = float(np.mean([measured(metric, copy, value) for copy in copies]))
-    return sign * (measured(metric, judged, value) - broken)
+    return sign * (whole - broken)
 
 
 def permutation_importance(
@@ -79,19 +79,21 @@ def permutation_importance(
     generator = np.random.default_rng(seed)
     count = judged.outcome.size
     draws = generator.integers(0, count, (settings.resamples, count))
+    whole = measured(metric, judged, value)
+    drawn = [measured(metric, judged.at(rows), value) for rows in draws]
     tail = (1 - confidence) / 2
     found = []
     for column in columns:
         table = shuffled(records, column, settings.repeats, generator)
         broken = np.split(answer(table), settings.repeats)
         copies = [judged.answered(part) for part in broken]
-        point = _difference(metric, judged, copies, value)
+        point = _loss(metric, whole, copies, value)
         if not np.isfinite(point):
             found.append(Importance(column, None, None, None))
             continue
         resampled = [
-            _difference(metric, judged.at(rows), [copy.at(rows) for copy in copies], value)
-            for rows in draws
+            _loss(metric, before, [copy.at(rows) for copy in copies], value)
+            for rows, before in zip(draws, drawn, strict=True)
         ]
         low, high = np.nanquantile(resampled, [tail, 1 - tail])
         found.append(Importance(column, point + 0.0, float(low) + 0.0, float(high) + 0.0))

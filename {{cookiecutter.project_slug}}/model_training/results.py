@@ -1,22 +1,18 @@
-"""What search, selection and evaluation hand on: their reports, and the fitted model."""
+"""What search, selection and evaluation hand on: their reports, and scores as columns."""
 
 import re
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import skops.io
-from sklearn.pipeline import Pipeline
 
-from utils.config import Hyperparameter, ProjectError
+from utils.config import Hyperparameter
 from utils.metrics import DecisionReport
 from utils.outcome import Decision
 
 SCORE = "score"
-TRUSTED = ("sklearn.", "numpy.", "model_training.")
 
 Array = npt.NDArray[np.float64]
 
@@ -148,18 +144,3 @@ def scores_of(table: pa.Table) -> Array:
     names = [name for name in table.column_names if re.fullmatch(rf"{SCORE}(_\d+)?", name)]
     columns = [table[name].to_numpy() for name in names]
     return columns[0] if names == [SCORE] else np.stack(columns, axis=1)
-
-
-def load_model(path: Path) -> Pipeline:
-    """Load a model saved by selection; only types of scikit-learn, NumPy and training are accepted.
-
-    Raises:
-        ProjectError: the file is missing or holds any other type.
-    """
-    if not path.is_file():
-        raise ProjectError(f"{path} was not found. `make run` writes it.")
-    unknown = skops.io.get_untrusted_types(file=path)
-    foreign = [name for name in unknown if not name.startswith(TRUSTED)]
-    if foreign:
-        raise ProjectError(f"{path} holds types that are not trusted: {', '.join(foreign)}.")
-    return skops.io.load(path, trusted=unknown)

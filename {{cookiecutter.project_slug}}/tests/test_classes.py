@@ -28,9 +28,10 @@ from model_training.calibration import calibration, fit_calibration
 from model_training.candidates import Candidate, candidates, scores
 from model_training.data_preprocessing import target
 from model_training.model_export import check_parity, generated_inputs
+from model_training.model_file import load_model
 from model_training.model_selection import fit, make_folds, pipeline, unseen_scores
 from model_training.onnx_graph import build_graph
-from model_training.results import load_model, score_columns, scores_of
+from model_training.results import score_columns, scores_of
 from model_training.row_losses import DRAWN
 from model_training.worth import measured
 from tests.conftest import BUNDLED, MARKERS, ROOT, run_stage

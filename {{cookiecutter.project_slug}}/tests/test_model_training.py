@@ -19,10 +19,12 @@ from data_prep.storage import Frame, read_parquet
 from model_deployment.artefact import Scorer, load_artefact, open_graph, read_pointer
 from model_training import model_export
 from model_training.candidates import Candidate, candidates, estimator_for, scores
-from model_training.data_preprocessing import encoder, model_inputs, row_weights, split, target
+from model_training.data_preprocessing import model_inputs, row_weights, split, target
+from model_training.encoding import encoder
 from model_training.hyperparameters import starting_points
 from model_training.model_evaluation import Measured, bootstrap, segment_results
 from model_training.model_export import check_parity, generated_inputs, thresholds
+from model_training.model_file import load_model
 from model_training.model_selection import (
     BASELINE,
     choose,
@@ -32,7 +34,7 @@ from model_training.model_selection import (
     pipeline,
 )
 from model_training.onnx_graph import build_graph
-from model_training.results import CandidateResult, Estimate, load_model
+from model_training.results import CandidateResult, Estimate
 from tests.conftest import BUNDLED, values
 from utils.config import (
     SAMPLING_WEIGHT,

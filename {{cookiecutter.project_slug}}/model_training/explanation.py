@@ -61,10 +61,10 @@ class CurveResult(msgspec.Struct, frozen=True):
 
 
 class LargeError(msgspec.Struct, frozen=True):
-    """A row on which the model loses much."""
+    """A row on which the model loses much; without a target it has no outcome."""
 
     key: dict[str, str]
-    outcome: float | str
+    outcome: float | str | None
     answers: dict[str, float | str]
     loss: float
 
@@ -178,7 +178,8 @@ def largest_errors(
     contract: Contract = explained.recipe.contract
     rows = np.argsort(-losses.rows, kind="stable")[:count]
     said = row_answers(judged.at(rows), contract.target)
-    outcomes = test[rows].to_arrow()[contract.target.name].to_pylist()
+    targets = [column.name for column in contract.with_role("target")]
+    outcomes = {name: test[rows].to_arrow()[name].to_pylist() for name in targets}
     lost = losses.shown[rows].tolist()
     # pandas would add its row labels as one more column
     records = explained.records[rows].to_arrow().select(explained.records.columns)
@@ -186,16 +187,15 @@ def largest_errors(
     listed = [
         LargeError(
             key={name: str(value) for name, value in key.items()},
-            outcome=outcomes[place],
+            outcome=outcomes[targets[0]][place] if targets else None,
             answers={name: answered[place] for name, answered in said.items()},
             loss=lost[place],
         )
         for place, key in enumerate(keys)
     ]
     table = records.to_pandas()
-    table[contract.target.name] = outcomes
-    for name, answered in said.items():
-        table[name] = answered
+    for name, column in (*outcomes.items(), *said.items()):
+        table[name] = column
     table["loss"] = lost
     return listed, table
 

@@ -190,7 +190,9 @@ def main() -> None:
             test, data, params.evaluation.segments, METRICS[selection.metric], value
         ),
     )
-    keys = test.select(*contract.identifiers, contract.target.name)
+    keys = test.select(
+        *contract.identifiers, *(column.name for column in contract.with_role("target"))
+    )
     columns = [
         nw.new_series(name, values, nw.Float64, backend=keys.implementation)
         for name, values in score_columns(predicted).items()

@@ -100,7 +100,7 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
     most = sorted(emptied, key=lambda name: -emptied[name])[:3]
     mostly = f" (most in {', '.join(f'`{name}`' for name in most)})" if most else ""
     required = "identifier or timestamp"
-    if not contract.target.assigned:
+    if contract.has_target and not contract.target.assigned:
         required = "identifier, timestamp or target"
     header = ["Column", "Role", "Type", "Unit", "Valid values", "Missing", "Meaning"]
     lines = [

@@ -147,6 +147,26 @@ def encoder(
     )
 
 
+def fit_encoder(
+    encode: ColumnTransformer, inputs: pd.DataFrame, weights: npt.NDArray[np.float64]
+) -> None:
+    """Fit an encoder in place.
+
+    Weights go to the scaler; medians of missing values are those of the rows as they are.
+
+    Args:
+        encode: the encoder.
+        inputs: shape (n, features).
+        weights: how many rows each row stands for, shape (n,).
+    """
+    encode.fit(inputs)
+    numeric = encode.named_transformers_["numeric"]
+    weighted = not (weights == 1).all()
+    if weighted and isinstance(numeric, Pipeline) and "scale" in numeric.named_steps:
+        numbers = inputs[list(encode.feature_names_in_[encode.output_indices_["numeric"]])]
+        numeric.named_steps["scale"].fit(numeric[:-1].transform(numbers), sample_weight=weights)
+
+
 def main() -> None:
     """Split the features and keep the held-out records in the form a caller sends them."""
     params, contract = load_params(), load_contract()

@@ -18,9 +18,10 @@ from data_viz.explanation_plots import curve_figure, importance_figure
 from data_viz.plot_utils import save_figures
 from data_viz.summaries import Array
 from model_training.candidates import scores
-from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.error_analysis import PAIRED, Tested, weak_segments
 from model_training.judged import Judged, Losses
+from model_training.outcomes import outcomes
 from model_training.partial_dependence import (
     Curve,
     Input,
@@ -110,7 +111,7 @@ class Explained(msgspec.Struct, frozen=True):
     def drawn_answers(self, table: pd.DataFrame) -> dict[str, Array]:
         """Return what the model says to a table of its inputs, by name, as far as it is drawn."""
         said = answers(scores(self.model, table), self.recipe.contract.target)
-        return {name: said[name] for name in self.drawn}
+        return {name: said[name] for name in self.drawn if name in said}
 
 
 def used_columns(recipe: Recipe) -> list[str]:
@@ -127,7 +128,7 @@ def some_rows(count: int, most: int, seed: int) -> npt.NDArray[np.int64]:
 
 def importance(explained: Explained, judged: Judged, params: Params) -> list[Importance]:
     """Rank the columns of the records, on at most ``explanation.rows`` of the rows."""
-    rows = some_rows(judged.outcome.size, params.explanation.rows, params.split.seed)
+    rows = some_rows(len(judged.outcome), params.explanation.rows, params.split.seed)
     return permutation_importance(
         explained.answer,
         explained.records[rows],
@@ -205,10 +206,11 @@ def main() -> None:
     params, contract = load_params(), load_contract()
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
     test = read_parquet(TEST).sort(contract.identifiers)
-    outcome, weights = target(test, contract), row_weights(test, contract)
+    steps = recipe(params, contract)
+    outcome, weights = outcomes(test, steps), row_weights(test, contract)
     explained = Explained(
         model=load_model(SELECTED),
-        recipe=recipe(params, contract),
+        recipe=steps,
         records=read_parquet(RECENT),
         drawn=drawn_answers(outcome, weights, contract.target),
     )
@@ -226,8 +228,8 @@ def main() -> None:
     drawn = curves(explained, weights, inputs[: params.explanation.curves], params)
     listed, table = largest_errors(explained, test, judged, losses, params.explanation.listed_rows)
     report = Explanation(
-        rows=judged.outcome.size,
-        rows_shuffled=min(judged.outcome.size, params.explanation.rows),
+        rows=len(judged.outcome),
+        rows_shuffled=min(len(judged.outcome), params.explanation.rows),
         metric=metric.label,
         unit={"currency": value.currency, "target": contract.target.unit}.get(
             metric.unit, metric.unit

@@ -45,6 +45,6 @@ def finish(
     points, _, weights = unseen
     scores: Array = model.named_steps["estimate"].membership(points)
     codes, count = assigned(scores), scores.shape[1]
-    found = measures(points, codes, weights, model.named_steps["encode"], contract, count)
+    found = measures(points, scores, weights, model.named_steps["encode"], contract)
     shares = np.bincount(codes, weights, count) / weights.sum()
     return Finished(model, scores, Decision(clusters(found, shares)))

@@ -243,7 +243,7 @@ def model_card(
         f"{chosen.label} per segment; all held-out rows together: {number(chosen.model.value)}.",
         "",
         table(
-            ["Segment", "Rows", "Mean outcome", "Mean score", chosen.label, "Note"],
+            ["Segment", "Rows", *map(escape, report.level_labels), chosen.label, "Note"],
             _segment_rows(report, chosen),
         ),
         "",

@@ -16,9 +16,10 @@ from data_prep.storage import Frame, read_parquet, write_parquet
 from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from model_training.candidates import candidates, scores
-from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.hyperparameters import starting_points
 from model_training.model_selection import BASELINE, fit, pipeline
+from model_training.outcomes import outcomes
 from model_training.results import (
     Estimate,
     EvaluationReport,
@@ -58,7 +59,7 @@ log = logging.getLogger(__name__)
 
 
 class Measured(NamedTuple):
-    """Rows to measure on: outcome (n,), weights (n,), scores of model and baseline, by row."""
+    """Rows to measure on: outcomes, weights (n,), and scores of model and baseline, by row."""
 
     outcome: Array
     weights: Array
@@ -89,7 +90,7 @@ def bootstrap(
     generator = np.random.default_rng(seed)
     drawn = []
     for _ in range(settings.bootstrap_samples):
-        rows = generator.integers(0, outcome.size, outcome.size)
+        rows = generator.integers(0, len(outcome), len(outcome))
         drawn.append(
             [
                 metric.function(outcome[rows], side[rows], weights[rows], value)
@@ -149,11 +150,12 @@ def segment_results(
 
 def _baseline_scores(train: Frame, test: Frame, contract: Contract) -> Array:
     params = load_params()
-    names = feature_names(recipe(params, contract))
+    steps = recipe(params, contract)
+    names = feature_names(steps)
     points = starting_points(params.selection.candidates)
     competing = candidates(points, params.selection.metric, params.split.seed)
     model = pipeline(competing[BASELINE], names, contract)
-    fit(model, model_inputs(train, names), target(train, contract), row_weights(train, contract))
+    fit(model, model_inputs(train, names), outcomes(train, steps), row_weights(train, contract))
     return scores(model, model_inputs(test, names))
 
 
@@ -163,8 +165,8 @@ def main() -> None:
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
     value = load_value(params.value, contract.target)
     train, test = read_parquet(TRAIN), read_parquet(TEST)
-    names = feature_names(recipe(params, contract))
-    outcome = target(test, contract)
+    steps = recipe(params, contract)
+    names, outcome = feature_names(steps), outcomes(test, steps)
     predicted = scores(load_model(SELECTED), model_inputs(test, names))
     weights = row_weights(test, contract)
     data = Measured(outcome, weights, predicted, _baseline_scores(train, test, contract))
@@ -181,7 +183,7 @@ def main() -> None:
     ]
     report = EvaluationReport(
         model=selection.winner,
-        rows=outcome.size,
+        rows=len(outcome),
         confidence=params.evaluation.confidence,
         metrics=results,
         decision=decision_summary(outcome, predicted, weights, value, selection.decision),

@@ -116,7 +116,8 @@ class Slices(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Array) -> Codes:  # noqa: N803
         """Return the slice of each row, shape (n,)."""
-        return np.searchsorted(self.edges_, X @ self.axis_, side="right")
+        slices: Codes = np.searchsorted(self.edges_, X @ self.axis_, side="right")
+        return slices
 
 
 class NumberedClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc]

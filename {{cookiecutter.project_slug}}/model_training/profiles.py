@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from data_prep.feature_engineering import MISSING_CATEGORY
 from data_viz.summaries import short
 from utils.config import Contract
-from utils.outcome import Cluster
+from utils.outcome import Cluster, assigned
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -56,35 +56,33 @@ def amount(value: float, name: str, unit: str) -> str:
     return f"{short(value)} {unit}".rstrip() if unit not in said else short(value)
 
 
-def _units(contract: Contract) -> dict[str, str]:
-    return {column.name: column.unit for column in contract.columns}
-
-
 def _means(values: Array, codes: Codes, weights: Array, count: int) -> Array:
     masses = np.bincount(codes, weights, count)
     totals = np.bincount(codes, weights * values, count)
-    return np.divide(totals, masses, out=np.full(count, np.nan), where=masses > 0)
+    means: Array = np.divide(totals, masses, out=np.full(count, np.nan), where=masses > 0)
+    return means
 
 
 def measures(
     points: Array,
-    codes: Codes,
+    scores: Array,
     weights: Array,
     encode: ColumnTransformer,
     contract: Contract,
-    count: int,
 ) -> list[Measure]:
     """Return what can be said about clusters, in the units of the records.
 
     Args:
         points: encoded rows, shape (n, d).
-        codes: position of the cluster of each row, shape (n,).
+        scores: their memberships, shape (n, k).
         weights: shape (n,).
         encode: what encoded the rows; it scales numbers.
         contract: the meaning of the columns.
-        count: number of clusters k.
     """
-    units, found, place = _units(contract), [], 0
+    codes, count = assigned(scores), scores.shape[1]
+    units: dict[str, str] = {column.name: column.unit for column in contract.columns}
+    found: list[Measure] = []
+    place = 0
     numeric = encode.named_transformers_["numeric"]
     for name in numeric.feature_names_in_ if isinstance(numeric, Pipeline) else []:
         scaler, position = numeric.named_steps["scale"], place

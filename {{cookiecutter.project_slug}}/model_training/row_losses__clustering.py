@@ -22,9 +22,7 @@ def answers(predicted: Array, column: Column) -> dict[str, Array]:
     """Return whether each row is in each cluster, 1 or 0, shape (n,), by its name in words."""
     del column
     codes = assigned(predicted)
-    return {
-        _name(code): (codes == code).astype(np.float64) for code in range(predicted.shape[1])
-    }
+    return {_name(code): (codes == code).astype(np.float64) for code in range(predicted.shape[1])}
 
 
 def drawn_answers(outcome: Array, weights: Array, column: Column) -> list[str]:

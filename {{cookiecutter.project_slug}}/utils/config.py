@@ -338,10 +338,11 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     selection: Selection
     evaluation: Evaluation
     explanation: Explanation
-    value: dict[str, Any]
     serving: dict[str, Any]
     monitoring: Monitoring
+    value: dict[str, Any] = msgspec.field(default_factory=dict)
     labels: dict[str, Any] | None = None
+    clusters: dict[str, Any] | None = None
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

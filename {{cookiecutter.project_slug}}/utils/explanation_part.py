@@ -86,12 +86,11 @@ def _curve_lines(report: Report) -> list[str]:
     names = list(report["curves"][0]["answers"])
     shown = f"Mean {escape(names[0])}:"
     if len(names) > 1:
-        classes = report["answers"]
-        few = len(names) < classes
-        which = f"the {len(names)} most frequent of {classes} classes" if few else "all classes"
+        every = report["answers"]
+        few = len(names) < every
+        which = f"the {len(names)} most frequent of {every} answers" if few else "all answers"
         shown = (
-            f"The figure shows the probabilities of {which}; below is the mean "
-            f"{escape(names[0])}, the most frequent one:"
+            f"The figure shows {which}; below is the mean {escape(names[0])}, the most frequent:"
         )
     return [
         "*How the answers move.* Each input is set to other values in all held-out rows while the "
@@ -183,19 +182,3 @@ def explanation_part(report: Report, figures: str) -> str:
     parts = [_importance_lines(report), _curve_lines(report), [figures]]
     parts += [_segment_lines(report), _error_lines(report)]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
-
-
-def value_part(report: Report, figures: str) -> str:
-    """Say what the model is worth in money.
-
-    Args:
-        report: what ``model_training.business_value`` wrote.
-        figures: the figures in Markdown.
-    """
-    *said, last = (escape(finding) for finding in report["findings"])
-    listed = "\n".join(f"- {finding}" for finding in said)
-    cells = [[escape(cell) for cell in row] for row in report["table"]["rows"]]
-    if not cells:
-        return f"{listed}\n\n{figures}"
-    header = [escape(cell) for cell in report["table"]["header"]]
-    return f"{listed}\n\n{figures}\n\n{last}\n\n{table(header, cells)}"

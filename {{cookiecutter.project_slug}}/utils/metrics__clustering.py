@@ -64,7 +64,8 @@ def load_value(values: Mapping[str, Any], target: Column) -> Value:
 def distances(points: Array, centres: Array) -> Array:
     """Return the Euclidean distance of every point to every centre, shape (n, c)."""
     squares = (points**2).sum(axis=1)[:, np.newaxis] + (centres**2).sum(axis=1)
-    return np.sqrt(np.maximum(squares - 2 * points @ centres.T, 0.0))
+    apart: Array = np.sqrt(np.maximum(squares - 2 * points @ centres.T, 0.0))
+    return apart
 
 
 def partition(points: Array, scores: Array, weights: Array) -> Partition | None:
@@ -214,7 +215,9 @@ def decision_summary(
     for code, cluster in enumerate(decision.clusters):
         inside = (codes == code) & (weights > 0) & np.isfinite(silhouettes)
         share = float(np.average(codes == code, weights=weights))
-        mean = float(np.average(silhouettes[inside], weights=weights[inside])) if any(inside) else None
+        mean = (
+            float(np.average(silhouettes[inside], weights=weights[inside])) if any(inside) else None
+        )
         placed = "" if mean is None else f", with a mean silhouette of {mean:.2f}"
         shares.append(share)
         means.append(mean)

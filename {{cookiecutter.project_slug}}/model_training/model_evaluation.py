@@ -18,8 +18,9 @@ from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_f
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.hyperparameters import starting_points
+from model_training.judged import Judged
 from model_training.model_selection import BASELINE, fit, pipeline
-from model_training.outcomes import outcomes
+from model_training.outcomes import measured_on, outcomes
 from model_training.results import (
     Estimate,
     EvaluationReport,
@@ -124,21 +125,22 @@ def segment_results(
 ) -> list[Segment]:
     """Measure the chosen metric for every category of ``columns``, largest segments first."""
     results = []
+    judged = Judged(data.outcome, data.model, data.weights)
     for column in columns:
         categories = np.array(frame[column].to_list(), dtype=object)
         found = []
         for category in np.unique(categories.astype(str)):
-            rows = categories == category
-            part = (data.outcome[rows], data.model[rows], data.weights[rows])
-            if not part[-1].any():
+            rows = np.flatnonzero(categories == category)
+            part = judged.at(rows)
+            if not part.weights.any():
                 continue
-            measured = metric.function(*part, value)
+            measured = measured_on(metric, judged, rows, value)
             mean_outcome, mean_score = levels(*part)
             found.append(
                 Segment(
                     column=column,
                     category=str(category),
-                    rows=int(rows.sum()),
+                    rows=rows.size,
                     mean_outcome=mean_outcome,
                     mean_score=mean_score,
                     metric=float(measured) if np.isfinite(measured) else None,

@@ -114,21 +114,30 @@ def row_silhouettes(points: Array, scores: Array, weights: Array) -> Array:
     return np.where(alone & (weights <= 1), 0.0, silhouettes)
 
 
-def silhouette(outcome: Array, scores: Array, weights: Array, value: Value) -> float:
-    """Mean silhouette of the rows."""
-    del value
-    return float(np.average(row_silhouettes(outcome, scores, weights), weights=weights))
+def mean_of(silhouettes: Array, weights: Array) -> float:
+    """Return the weighted mean."""
+    return float(np.average(silhouettes, weights=weights))
 
 
-def worst_silhouette(outcome: Array, scores: Array, weights: Array, value: Value) -> float:
-    """Mean silhouette of the tenth of the rows with the lowest."""
-    del value
-    silhouettes = row_silhouettes(outcome, scores, weights)
+def mean_of_worst(silhouettes: Array, weights: Array) -> float:
+    """Return the weighted mean of the lowest tenth."""
     order = np.argsort(silhouettes, kind="stable")
     masses = weights[order]
     before = np.cumsum(masses) - masses
     counted = np.clip(WORST * weights.sum() - before, 0.0, masses)
     return float(np.average(silhouettes[order], weights=counted))
+
+
+def silhouette(outcome: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Mean silhouette of the rows."""
+    del value
+    return mean_of(row_silhouettes(outcome, scores, weights), weights)
+
+
+def worst_silhouette(outcome: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Mean silhouette of the tenth of the rows with the lowest."""
+    del value
+    return mean_of_worst(row_silhouettes(outcome, scores, weights), weights)
 
 
 def davies_bouldin(outcome: Array, scores: Array, weights: Array, value: Value) -> float:
@@ -176,6 +185,12 @@ METRICS: dict[str, Metric] = {
     "worst_silhouette": Metric("Silhouette of the worst-placed tenth", "", True, worst_silhouette),
     "davies_bouldin": Metric("Davies-Bouldin index", "", False, davies_bouldin),
     "calinski_harabasz": Metric("Calinski-Harabasz index", "", True, calinski_harabasz),
+}
+
+# How the metrics that are about single rows sum up their silhouettes.
+BY_ROWS: dict[Callable[[Array, Array, Array, Value], float], Callable[[Array, Array], float]] = {
+    silhouette: mean_of,
+    worst_silhouette: mean_of_worst,
 }
 
 

@@ -45,6 +45,7 @@ DATA = (
     "source/deliveries.json",
     "source/subscriptions__assigned.json",
     "source/deliveries__assigned.json",
+    "source/customers.json",
 )
 BINARY = (".db", ".parquet", ".avro", ".pb")
 # So many ways in which a file can come out are all tried.

@@ -1,10 +1,14 @@
-"""Make the two tables that the template bundles, from a known truth.
+"""Make the tables that the template bundles, from a known truth.
 
 Each table starts as complete rows whose target is drawn from a distribution that is an explicit
 function of the row (``churn_probability``, ``delivery_distribution``). So the best score that any
 model can reach is known, and tests can hold the trained model against it. Values are then made
 missing, and what is left is written the way real exports look: several spellings, units, missing
 markers, impossible numbers, duplicates. Cleaning by the data contract undoes all of it.
+
+A third kind of table has no target: its rows are drawn from a few groups that differ in size and
+shape (``CUSTOMER_GROUPS``), and the table does not say which, so tests can hold found groups
+against them.
 
 In the newest fifth of the time range one weakly predictive column of each table changes its
 distribution, so that monitoring has something true to report. Nothing else drifts, and the target
@@ -17,7 +21,7 @@ counts and measures become numbers, impossible ones too, missing markers become 
 timestamps become moments (JSON, which has none, keeps their spellings). What a type can't hold
 stays as dirty as in the CSV: amounts with currencies and units, categories, identifiers.
 
-For projects whose labels are assigned, each table comes once more without its target, but with a
+For projects whose labels are assigned, each table with a target comes once more without its target, but with a
 text of what became known later (``assigned``), and with labels that people gave: annotations by six
 annotators of known quality, decisions of an expert in cases of doubt and on a random gold set.
 
@@ -73,8 +77,8 @@ class Sample(NamedTuple):
 
     ``complete`` has every value that the truth depends on. ``clean`` is the same with some values
     missing, which is what cleaning ``raw`` gives back. Both are ordered by identifier, as is
-    ``truth``: the identifier and either ``probability``, or ``median`` and ``mean``. ``raw`` holds
-    text only, in the order of the file.
+    ``truth``: the identifier and either ``probability``, or ``median`` and ``mean``, or ``group``.
+    ``raw`` holds text only, in the order of the file.
     """
 
     complete: pd.DataFrame
@@ -454,6 +458,196 @@ def deliveries(seed: int = SEED) -> Sample:
         {"parcel_id": complete["parcel_id"], "median": hours.median, "mean": hours.mean}
     )
     return _spoiled(complete, truth, DELIVERY_DIRT, rng)
+
+
+# ---------------------------------------------------------------- customers
+
+COUNTRIES = {"germany": 0.55, "france": 0.30, "poland": 0.15}
+COUNTRIES_SHIFTED = {"germany": 0.43, "france": 0.24, "poland": 0.33}
+# How many orders and visits of a customer scatter together, beyond what the group explains.
+ACTIVITY = 0.6
+
+
+class CustomerGroup(NamedTuple):
+    """A kind of customers: its share of all, what is typical of it, and how much that scatters.
+
+    ``typical`` and ``spread`` are mean and standard deviation of each measure before it is cut to
+    its range; the others are the shares of categories.
+    """
+
+    name: str
+    share: float
+    typical: Mapping[str, float]
+    spread: Mapping[str, float]
+    device: Mapping[str, float]
+    payment: Mapping[str, float]
+
+
+CUSTOMER_GROUPS = (
+    CustomerGroup(
+        "occasional",
+        0.34,
+        {"orders_12m": 4, "visits_30d": 5, "basket_eur": 60, "items_per_order": 2.2}
+        | {"discount_percent": 15, "return_percent": 12, "days_since_order": 170},
+        {"orders_12m": 1.6, "visits_30d": 2.2, "basket_eur": 16, "items_per_order": 0.6}
+        | {"discount_percent": 7, "return_percent": 6, "days_since_order": 38},
+        {"mobile": 0.45, "desktop": 0.45, "tablet": 0.10},
+        {"card": 0.55, "wallet": 0.25, "invoice": 0.20},
+    ),
+    CustomerGroup(
+        "bargain",
+        0.26,
+        {"orders_12m": 12, "visits_30d": 21, "basket_eur": 38, "items_per_order": 2.4}
+        | {"discount_percent": 62, "return_percent": 12, "days_since_order": 45},
+        {"orders_12m": 3, "visits_30d": 4, "basket_eur": 11, "items_per_order": 0.7}
+        | {"discount_percent": 9, "return_percent": 6, "days_since_order": 18},
+        {"mobile": 0.85, "desktop": 0.10, "tablet": 0.05},
+        {"card": 0.25, "wallet": 0.65, "invoice": 0.10},
+    ),
+    CustomerGroup(
+        "loyal",
+        0.18,
+        {"orders_12m": 34, "visits_30d": 26, "basket_eur": 72, "items_per_order": 3}
+        | {"discount_percent": 12, "return_percent": 8, "days_since_order": 12},
+        {"orders_12m": 5, "visits_30d": 5, "basket_eur": 17, "items_per_order": 0.8}
+        | {"discount_percent": 6, "return_percent": 4, "days_since_order": 7},
+        {"mobile": 0.65, "desktop": 0.30, "tablet": 0.05},
+        {"card": 0.60, "wallet": 0.35, "invoice": 0.05},
+    ),
+    CustomerGroup(
+        "returning",
+        0.13,
+        {"orders_12m": 14, "visits_30d": 15, "basket_eur": 130, "items_per_order": 5.5}
+        | {"discount_percent": 20, "return_percent": 58, "days_since_order": 40},
+        {"orders_12m": 3.5, "visits_30d": 4, "basket_eur": 26, "items_per_order": 1.1}
+        | {"discount_percent": 8, "return_percent": 9, "days_since_order": 16},
+        {"mobile": 0.50, "desktop": 0.20, "tablet": 0.30},
+        {"card": 0.15, "wallet": 0.10, "invoice": 0.75},
+    ),
+    CustomerGroup(
+        "bulk",
+        0.09,
+        {"orders_12m": 9, "visits_30d": 4, "basket_eur": 265, "items_per_order": 12}
+        | {"discount_percent": 8, "return_percent": 5, "days_since_order": 55},
+        {"orders_12m": 2.5, "visits_30d": 2, "basket_eur": 42, "items_per_order": 2}
+        | {"discount_percent": 5, "return_percent": 3, "days_since_order": 22},
+        {"mobile": 0.05, "desktop": 0.90, "tablet": 0.05},
+        {"card": 0.15, "wallet": 0.05, "invoice": 0.80},
+    ),
+)
+# Decimal places and the largest possible value of each measure; none is below its smallest.
+CUSTOMER_MEASURES = {
+    "orders_12m": (0, 1, 400),
+    "visits_30d": (0, 0, 600),
+    "basket_eur": (2, 3, 4_000),
+    "items_per_order": (1, 1, 80),
+    "discount_percent": (1, 0, 100),
+    "return_percent": (1, 0, 100),
+    "days_since_order": (0, 0, 365),
+}
+
+
+def _customer_rows(
+    rng: np.random.Generator, rows: int
+) -> tuple[pd.DataFrame, npt.NDArray[np.object_]]:
+    """Draw complete rows, and the group that each was drawn from."""
+    snapshot_at, shifted = _moments(rng, rows, 0, 6)
+    groups = {group.name: group for group in CUSTOMER_GROUPS}
+    drawn = _choose(rng, {name: group.share for name, group in groups.items()}, rows)
+    active = rng.normal(0, 1, rows)
+    measures: dict[str, Floats] = {}
+    for name, (places, low, high) in CUSTOMER_MEASURES.items():
+        typical, spread = (
+            pd.Series(drawn).map({key: part[name] for key, part in table.items()}).to_numpy()
+            for table in (
+                {key: group.typical for key, group in groups.items()},
+                {key: group.spread for key, group in groups.items()},
+            )
+        )
+        own = rng.normal(0, 1, rows)
+        together = ACTIVITY if name in {"orders_12m", "visits_30d"} else 0.0
+        scatter = together * active + np.sqrt(1 - together**2) * own
+        measures[name] = np.clip(np.round(typical + spread * scatter, places), low, high)
+    categories = {}
+    for column in ("device", "payment"):
+        picked = np.empty(rows, dtype=object)
+        for name, group in groups.items():
+            of_group = drawn == name
+            picked[of_group] = _choose(rng, getattr(group, column), int(of_group.sum()))
+        categories[column] = picked
+    country = np.where(
+        shifted, _choose(rng, COUNTRIES_SHIFTED, rows), _choose(rng, COUNTRIES, rows)
+    )
+    table = pd.DataFrame(
+        {
+            "customer_id": _identifiers(rng, "K", 7, rows),
+            "snapshot_at": snapshot_at,
+            "country": country,
+            **categories,
+            **measures,
+        }
+    )
+    whole = [name for name, (places, _, _) in CUSTOMER_MEASURES.items() if places == 0]
+    return table.astype(dict.fromkeys(whole, np.int64)), drawn
+
+
+def _older_customers(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the same customers as seen some days before, with fewer visits."""
+    days = pd.to_timedelta(rng.integers(1, 20, len(rows)), unit="D")
+    visits = np.floor(rows["visits_30d"] * rng.uniform(0.4, 0.9, len(rows))).astype("Int64")
+    return rows.assign(snapshot_at=rows["snapshot_at"] - days, visits_30d=visits)
+
+
+CUSTOMER_DIRT = Dirt(
+    identifier="customer_id",
+    older=_older_customers,
+    missing={
+        "country": 0.005,
+        "device": 0.020,
+        "payment": 0.015,
+        "orders_12m": 0.005,
+        "visits_30d": 0.030,
+        "basket_eur": 0.010,
+        "items_per_order": 0.015,
+        "discount_percent": 0.015,
+        "return_percent": 0.020,
+        "days_since_order": 0.010,
+    },
+    outliers={
+        "orders_12m": ("-1", "9999"),
+        "visits_30d": ("-5", "99999"),
+        "basket_eur": ("-10.00", "999999.00"),
+        "items_per_order": ("0.0", "5000.0"),
+        "discount_percent": ("-3.0", "250.0"),
+        "return_percent": ("-1.0", "101.0"),
+        "days_since_order": ("-30", "40000"),
+    },
+    spellings={
+        "country": {"germany": ["de"], "france": ["fr"], "poland": ["pl"]},
+        "device": {"mobile": ["phone", "smartphone"], "desktop": ["pc"], "tablet": ["pad"]},
+        "payment": {"card": ["credit card"], "wallet": ["e-wallet"], "invoice": ["bill"]},
+    },
+    formats={
+        "basket_eur": "€ {}",
+        "items_per_order": "{} items",
+        "discount_percent": "{} %",
+        "return_percent": "{} %",
+        "days_since_order": "{} days",
+    },
+    decimals={"basket_eur": 2, "items_per_order": 1, "discount_percent": 1, "return_percent": 1},
+)
+
+
+def customers(seed: int = SEED) -> Sample:
+    """Make the table of an online shop: one row per customer, without a target.
+
+    Args:
+        seed: of the random numbers; the bundled file has the default.
+    """
+    rng = np.random.default_rng([seed, 5])
+    complete, groups = _customer_rows(rng, ROWS)
+    truth = pd.DataFrame({"customer_id": complete["customer_id"], "group": groups})
+    return _spoiled(complete, truth, CUSTOMER_DIRT, rng)
 
 
 # ---------------------------------------------------------------- labels assigned later
@@ -862,7 +1056,10 @@ def protobuf_schema(table: pa.Table, name: str) -> str:
 SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "subscriptions": subscriptions,
     "deliveries": deliveries,
+    "customers": customers,
 }
+# Tables with a target, which come once more without it and with labels that people gave.
+LABELLED = ("subscriptions", "deliveries")
 
 
 def csv_bytes(sample: Sample) -> bytes:
@@ -939,8 +1136,10 @@ def all_files(name: str, sample: Sample) -> dict[str, bytes]:
 
     Args:
         name: of the table.
-        sample: the table with its target.
+        sample: the table, with its target if it has one.
     """
+    if name not in LABELLED:
+        return {f"source/{file}": content for file, content in files(name, sample).items()}
     labels = assigned(name, sample)
     tables = {**files(name, sample), **files(name, labels.sample, "__assigned")}
     return {
@@ -961,7 +1160,7 @@ def is_current(path: Path, content: bytes) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the files of both tables, or with ``--check`` tell whether they are up to date."""
+    """Write the files of all tables, or with ``--check`` tell whether they are up to date."""
     parser = argparse.ArgumentParser(description="Make the tables that the template bundles.")
     parser.add_argument("--check", action="store_true", help="only compare, exit 1 if they differ")
     check = parser.parse_args(arguments).check

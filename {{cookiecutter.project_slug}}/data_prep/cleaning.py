@@ -222,7 +222,7 @@ def unusable_row(contract: Contract) -> nw.Expr:
 
 
 def usable(frame: FrameT, contract: Contract) -> FrameT:
-    """Keep the rows that have an identifier, every timestamp they must have, and a target."""
+    """Keep the rows that have an identifier, every timestamp they must have, and any target."""
     return frame.filter(~unusable_row(contract))
 
 

@@ -34,22 +34,26 @@ log = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
-    """Rows on one side of the split; the period is of the first timestamp column."""
+    """Rows on one side of the split; the period is of the first timestamp column.
+
+    Without a target there is no ``outcome``.
+    """
 
     rows: int
     start: str
     end: str
-    outcome: pl.Series
+    outcome: pl.Series | None
 
 
 def read_part(path: Path, contract: Contract) -> Part:
     """Read what the card says about training or held-out rows."""
     timestamps = [column.name for column in contract.with_role("timestamp")[:1]]
-    frame = pl.read_parquet(path, columns=[contract.target.name, *timestamps])
+    targets = [column.name for column in contract.with_role("target")]
+    frame = pl.read_parquet(path, columns=[*contract.identifiers, *targets, *timestamps])
     moments = [str(frame[name].cast(pl.Date).min()) for name in timestamps]
     latest = [str(frame[name].cast(pl.Date).max()) for name in timestamps]
     start, end = (*moments, "–")[0], (*latest, "–")[0]
-    return Part(frame.height, start, end, frame[contract.target.name])
+    return Part(frame.height, start, end, frame[targets[0]] if targets else None)
 
 
 def _value(outcome: float | str) -> str:
@@ -63,20 +67,21 @@ def _counted(outcome: pl.Series) -> bool:
 
 def outcome_rows(parts: Mapping[str, Part]) -> list[list[str]]:
     """Describe the target of each part: shares of classes and few values, quantiles of many."""
-    every = pl.concat([part.outcome for part in parts.values()])
+    outcomes = [part.outcome for part in parts.values() if part.outcome is not None]
+    every = pl.concat(outcomes)
     if _counted(every):
         return [
             [
                 f"share of {_value(value)}",
-                *(f"{(part.outcome == value).mean() or 0:.1%}" for part in parts.values()),
+                *(f"{(outcome == value).mean() or 0:.1%}" for outcome in outcomes),
             ]
             for value in every.unique().sort()
         ]
     described = [
-        ["mean", *(number(part.outcome.cast(pl.Float64).mean()) for part in parts.values())]  # type: ignore[arg-type]
+        ["mean", *(number(outcome.cast(pl.Float64).mean()) for outcome in outcomes)]  # type: ignore[arg-type]
     ]
     for share in QUANTILES:
-        found = (part.outcome.quantile(share, "linear") for part in parts.values())
+        found = (outcome.quantile(share, "linear") for outcome in outcomes)
         described.append([f"{share:.0%} quantile", *(number(value) for value in found)])
     return described
 
@@ -134,6 +139,21 @@ def _emptied(cleaning: dict[str, Any]) -> list[str]:
     ]
 
 
+def _labels(params: Params, contract: Contract, parts: Mapping[str, Part]) -> list[str]:
+    if not contract.has_target:
+        return ["No column says what is right, so no result is compared with it."]
+    target = contract.target
+    return [
+        f"The label is {code(target.name)}: {escape(target.description)} Its source is "
+        f"{escape(params.project.label_source)}.",
+        "",
+        table(
+            [code(target.name), *(f"{name} rows" for name in parts)],
+            outcome_rows(parts),
+        ),
+    ]
+
+
 def limitations(
     params: Params, contract: Contract, parts: Mapping[str, Part], reports: dict[str, Any]
 ) -> list[str]:
@@ -165,7 +185,7 @@ def limitations(
         f"{pair['coefficient']:.2f}), so what a model attributes to one may be due to the other."
         for pair in reports["exploration"]["correlations"]
     ]
-    if _counted(training.outcome):
+    if training.outcome is not None and _counted(training.outcome):
         shares = training.outcome.value_counts(normalize=True)
         share, value = min((share, value) for value, share in shares.iter_rows())
         if share < RARE:
@@ -202,7 +222,9 @@ def data_card(
     """
     source, cleaning = reports["retrieval"], reports["cleaning"]
     checked = reports["validation"]
-    target = contract.target
+    required = (
+        "identifier, timestamp or label" if contract.has_target else "identifier or timestamp"
+    )
     names = {role: contract.with_role(role) for role in ("identifier", "timestamp")}
     inputs = contract.with_role("numeric", "categorical")
     read, kept = cleaning["rows_read"], cleaning["rows_kept"]
@@ -256,19 +278,12 @@ def data_card(
         "",
         "## Labels",
         "",
-        f"The label is {code(target.name)}: {escape(target.description)} Its source is "
-        f"{escape(params.project.label_source)}.",
-        "",
-        table(
-            [code(target.name), *(f"{name} rows" for name in parts)],
-            outcome_rows(parts),
-        ),
+        *_labels(params, contract, parts),
         "",
         "## Cleaning",
         "",
         f"Of {read:,} records, {cleaning['rows_duplicate']:,} were duplicates and "
-        f"{cleaning['rows_unusable']:,} had no identifier, timestamp or label; {kept:,} rows were "
-        "kept.",
+        f"{cleaning['rows_unusable']:,} had no {required}; {kept:,} rows were kept.",
         "",
         *_emptied(cleaning),
         "## Validation",

@@ -84,7 +84,7 @@ def clean_step() -> None:
         if not rows:
             path.unlink()
             raise ProjectError(
-                "No row is left after cleaning: every row lacks an identifier, a timestamp or the "
+                "No row is left after cleaning: every row lacks an identifier, a timestamp or a "
                 "target. Compare the types and missing markers in schema.yaml and params.yaml "
                 f"with the records in {RAW}."
             )

@@ -62,7 +62,7 @@ class Period(msgspec.Struct, frozen=True):
 
 
 class Exploration(msgspec.Struct, frozen=True):
-    """What the training rows look like."""
+    """What the training rows look like; the name of the ``target`` is empty without one."""
 
     rows: int
     target: str
@@ -136,7 +136,10 @@ def _period_finding(frame: Frame, contract: Contract, period: Period) -> str:
     order = np.argsort(moments(frame, period.column), kind="stable")
     quarter = max(order.size // 4, 1)
     parts = order[:quarter], order[-quarter:]
+    spans = f"The rows span {period.start[:10]} to {period.end[:10]} by {period.column}"
     outcomes = asked(frame, contract)
+    if not outcomes:
+        return f"{spans}."
     # Of several classes, the one whose share moved most.
     name = max(outcomes, key=lambda key: abs(np.diff([outcomes[key][p].mean() for p in parts])[0]))
     binary = is_binary(outcomes[name])
@@ -149,7 +152,7 @@ def _period_finding(frame: Frame, contract: Contract, period: Period) -> str:
         if changed
         else f"{subject} shows no clear change over it"
     )
-    return f"The rows span {period.start[:10]} to {period.end[:10]} by {period.column}; {trend}."
+    return f"{spans}; {trend}."
 
 
 def _shape_findings(
@@ -192,14 +195,14 @@ def explore(frame: Frame, contract: Contract) -> Exploration:
         contract: the meaning of the columns.
     """
     outcomes = asked(frame, contract)
-    target = contract.target
+    target, targets = contract.target, contract.with_role("target")
     numeric = {
         column.name: summarise_numbers(numbers(frame, column.name))
-        for column in [*contract.with_role("numeric"), *filter(is_number, [target])]
+        for column in [*contract.with_role("numeric"), *filter(is_number, targets)]
     }
     categorical = {
         column.name: summarise_categories(texts(frame, column.name))
-        for column in [*contract.with_role("categorical"), *filterfalse(is_number, [target])]
+        for column in [*contract.with_role("categorical"), *filterfalse(is_number, targets)]
     }
     described = {
         column.name: summarise_texts(texts(frame, column.name))
@@ -215,7 +218,7 @@ def explore(frame: Frame, contract: Contract) -> Exploration:
         period = Period(timestamps[0].name, start, end)
     inputs = {name: item for name, item in numeric.items() if name != target.name}
     findings = [
-        _target_finding(outcomes, target),
+        *([_target_finding(outcomes, target)] if outcomes else []),
         *_relation_findings(
             found, contract, binary=all(is_binary(outcome) for outcome in outcomes.values())
         ),

@@ -1,10 +1,11 @@
 """Figures of the data that a model learns from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import filterfalse
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -27,6 +28,7 @@ from data_viz.plot_utils import (
 from data_viz.summaries import (
     FEW_ROWS,
     MISSING,
+    Array,
     Group,
     Relation,
     asked,
@@ -60,7 +62,7 @@ def _empty(axes: Axes) -> None:
 @rc_context(STYLE)
 def distribution_figure(frame: Frame, contract: Contract) -> Figure:
     """Show a histogram per numeric column, the target first if it is a number."""
-    shown = [*filter(is_number, [contract.target]), *contract.with_role("numeric")]
+    shown = [*filter(is_number, contract.with_role("target")), *contract.with_role("numeric")]
     columns, title = _first(shown, "Distributions", PANELS)
     figure, grid = panels(len(columns), title)
     for column, axes in zip(columns, grid, strict=True):
@@ -91,7 +93,8 @@ def distribution_figure(frame: Frame, contract: Contract) -> Figure:
 
 
 def _categories(contract: Contract) -> list[Column]:
-    return [*filterfalse(is_number, [contract.target]), *contract.with_role("categorical")]
+    targets = contract.with_role("target")
+    return [*filterfalse(is_number, targets), *contract.with_role("categorical")]
 
 
 @rc_context(STYLE)
@@ -267,9 +270,44 @@ def relation_figure(found: Sequence[Relation], contract: Contract, *, binary: bo
     return figure
 
 
+def _draw_target(
+    axes: Axes,
+    outcomes: Mapping[str, Array],
+    codes: npt.NDArray[np.int64],
+    centres: Any,
+    target: Column,
+) -> None:
+    """Draw the mean of what is asked about the target per period.
+
+    Args:
+        axes: where to draw.
+        outcomes: what is asked about the target, each of shape (n,).
+        codes: number of the period of each row, shape (n,).
+        centres: the moment in the middle of each period, shape (periods,).
+        target: the column of the contract.
+    """
+    filled = np.flatnonzero(np.bincount(codes, minlength=centres.size) > 1)
+    frequent = sorted(outcomes, key=lambda name: -outcomes[name].mean())[: len(LINES)]
+    for name, colour in zip(frequent, LINES, strict=False):
+        outcome = outcomes[name]
+        groups = [outcome_group(str(code), outcome[codes == code], None) for code in filled]
+        _draw_means(
+            axes, centres[filled], groups, fmt="o-", color=colour, elinewidth=1.2, label=name
+        )
+        axes.axhline(float(outcome.mean()), color=colour, linestyle="--", linewidth=1, alpha=0.5)
+    binary = all(is_binary(outcome) for outcome in outcomes.values())
+    mean = f"mean {column_label(target)}"
+    axes.set_ylabel(f"share with {frequent[0]}" if binary else mean)
+    if binary:
+        percent(axes.yaxis)
+    if len(frequent) > 1:
+        axes.set_ylabel("share of rows")
+        axes.legend(ncols=2)
+
+
 @rc_context(STYLE)
 def timeline_figure(frame: Frame, contract: Contract) -> Figure:
-    """Show the number of rows and the mean of the target over the first timestamp column.
+    """Show the number of rows and the mean of any target over the first timestamp column.
 
     Of several classes, the shares of the most frequent ones are shown.
     """
@@ -283,33 +321,20 @@ def timeline_figure(frame: Frame, contract: Contract) -> Figure:
     centres = when.min() + ((np.arange(count) + 0.5) * span / count * 86_400e6).astype(
         "timedelta64[us]"
     )
-    figure, (upper, lower) = panels(
-        2, f"Rows and target over time ({column.name})", columns=1, height=2
+    what = "Rows and target" if outcomes else "Rows"
+    figure, drawn = panels(
+        2 if outcomes else 1, f"{what} over time ({column.name})", columns=1, height=2
     )
+    upper, lower = drawn[0], drawn[-1]
     rows = np.bincount(codes, minlength=count)
     upper.bar(centres, rows, width=0.9 * span / count, color=BLUE)
     upper.set_ylabel(f"rows per {span / count:.2g} days")
     upper.grid(visible=False, axis="x")
     thousands(upper.yaxis)
-    filled = [code for code in range(count) if rows[code] > 1]
-    frequent = sorted(outcomes, key=lambda name: -outcomes[name].mean())[: len(LINES)]
-    for name, colour in zip(frequent, LINES, strict=False):
-        outcome = outcomes[name]
-        groups = [outcome_group(str(code), outcome[codes == code], None) for code in filled]
-        _draw_means(
-            lower, centres[filled], groups, fmt="o-", color=colour, elinewidth=1.2, label=name
-        )
-        lower.axhline(float(outcome.mean()), color=colour, linestyle="--", linewidth=1, alpha=0.5)
-    binary = all(is_binary(outcome) for outcome in outcomes.values())
-    mean = f"mean {column_label(contract.target)}"
-    lower.set_ylabel(f"share with {frequent[0]}" if binary else mean)
-    if binary:
-        percent(lower.yaxis)
-    if len(frequent) > 1:
-        lower.set_ylabel("share of rows")
-        lower.legend(ncols=2)
+    if outcomes:
+        _draw_target(lower, outcomes, codes, centres, contract.target)
+        lower.sharex(upper)
     lower.set_xlabel("UTC")
-    lower.sharex(upper)
     return figure
 
 
@@ -321,7 +346,7 @@ def exploration_figures(
     target = contract.target.name
     makers: dict[str, tuple[bool, Callable[[], Figure]]] = {
         "distributions": (
-            is_number(contract.target) or bool(contract.with_role("numeric")),
+            any(map(is_number, contract.with_role("target", "numeric"))),
             lambda: distribution_figure(frame, contract),
         ),
         "categories": (

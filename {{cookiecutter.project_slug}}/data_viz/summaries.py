@@ -123,8 +123,10 @@ def asked(frame: Frame, contract: Contract) -> dict[str, Array]:
     """Return what is asked about the target, by name, each of shape (n,).
 
     That is its value or, where the contract lists classes, whether a row is of each class (1 or 0);
-    of two classes only the second is asked for.
+    of two classes only the second is asked for. Without a target there is nothing to ask.
     """
+    if not contract.has_target:
+        return {}
     name, classes = contract.target.name, contract.target.allowed
     if not classes:
         return {name: numbers(frame, name)}
@@ -280,7 +282,9 @@ def relation(
 def relations(frame: Frame, contract: Contract) -> list[Relation]:
     """Relate every numeric and categorical column to the target, the strongest first."""
     outcomes = asked(frame, contract)
-    found = []
+    found: list[Relation] = []
+    if not outcomes:
+        return found
     for column in contract.with_role("numeric"):
         values = numbers(frame, column.name)
         codes = numeric_codes(values)
@@ -351,7 +355,7 @@ def rank_correlations(frame: Frame, contract: Contract) -> pd.DataFrame:
     Each pair uses the rows in which both are known; a constant column gives NaN. A target of
     classes has no ranks and is left out.
     """
-    columns = [*contract.with_role("numeric"), *filter(is_number, [contract.target])]
+    columns = [*contract.with_role("numeric"), *filter(is_number, contract.with_role("target"))]
     table = pd.DataFrame({column.name: numbers(frame, column.name) for column in columns})
     return table.corr(method="spearman")
 

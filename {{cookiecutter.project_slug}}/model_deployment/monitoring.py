@@ -179,7 +179,7 @@ def compare(
     version: str,
     settings: Monitoring,
 ) -> MonitoringReport:
-    """Compare every numeric and categorical input and every prediction column.
+    """Compare every numeric and categorical input, and every prediction column but texts.
 
     Args:
         reference: training records with out-of-fold predictions.
@@ -199,7 +199,11 @@ def compare(
     inputs: list[tuple[Column, Literal["input", "prediction"]]] = [
         (column, "input") for column in contract.with_role("numeric", "categorical")
     ]
-    inputs += [(column, "prediction") for column in output_columns(contract.target)]
+    inputs += [
+        (column, "prediction")
+        for column in output_columns(contract.target)
+        if column.role != "text"
+    ]
     missing = [column.name for column, _ in inputs if column.name not in recent.columns]
     if missing:
         raise ProjectError(f"The recent records lack the column(s) {', '.join(missing)}.")

@@ -83,7 +83,9 @@ def model_inputs(frame: Frame, names: FeatureNames) -> pd.DataFrame:
 
 
 def target(frame: Frame, contract: Contract) -> npt.NDArray[np.float64]:
-    """Return the target as the numbers that models learn, shape (n,)."""
+    """Return the target as the numbers that models learn, shape (n,); NaN without a target."""
+    if not contract.has_target:
+        return np.full(frame.shape[0], np.nan)
     return encode(frame.to_arrow()[contract.target.name].to_pylist(), contract.target)
 
 

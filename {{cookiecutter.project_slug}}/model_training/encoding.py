@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
@@ -40,3 +41,23 @@ def encoder(
             ("categorical", one_hot, names.categorical),
         ]
     )
+
+
+def fit_encoder(
+    encode: ColumnTransformer, inputs: pd.DataFrame, weights: npt.NDArray[np.float64]
+) -> None:
+    """Fit an encoder in place.
+
+    Weights go to the scaler; medians of missing values are those of the rows as they are.
+
+    Args:
+        encode: the encoder.
+        inputs: shape (n, features).
+        weights: how many rows each row stands for, shape (n,).
+    """
+    encode.fit(inputs)
+    numeric = encode.named_transformers_["numeric"]
+    weighted = not (weights == 1).all()
+    if weighted and isinstance(numeric, Pipeline) and "scale" in numeric.named_steps:
+        numbers = inputs[list(encode.feature_names_in_[encode.output_indices_["numeric"]])]
+        numeric.named_steps["scale"].fit(numeric[:-1].transform(numbers), sample_weight=weights)

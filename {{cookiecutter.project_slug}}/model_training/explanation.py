@@ -18,10 +18,11 @@ from data_viz.explanation_plots import curve_figure, importance_figure
 from data_viz.plot_utils import save_figures
 from data_viz.summaries import Array
 from model_training.candidates import scores
-from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.error_analysis import PAIRED, Tested, weak_segments
 from model_training.judged import Judged, Losses
 from model_training.model_file import load_model
+from model_training.outcomes import outcomes
 from model_training.partial_dependence import (
     Curve,
     Input,
@@ -62,10 +63,10 @@ class CurveResult(msgspec.Struct, frozen=True):
 
 
 class LargeError(msgspec.Struct, frozen=True):
-    """A row on which the model loses much."""
+    """A row on which the model loses much; without a target it has no outcome."""
 
     key: dict[str, str]
-    outcome: float | str
+    outcome: float | str | None
     answers: dict[str, float | str]
     loss: float
 
@@ -111,7 +112,7 @@ class Explained(msgspec.Struct, frozen=True):
     def drawn_answers(self, table: pd.DataFrame) -> dict[str, Array]:
         """Return what the model says to a table of its inputs, by name, as far as it is drawn."""
         said = answers(scores(self.model, table), self.recipe.contract.target)
-        return {name: said[name] for name in self.drawn}
+        return {name: said[name] for name in self.drawn if name in said}
 
 
 def used_columns(recipe: Recipe) -> list[str]:
@@ -128,7 +129,7 @@ def some_rows(count: int, most: int, seed: int) -> npt.NDArray[np.int64]:
 
 def importance(explained: Explained, judged: Judged, params: Params) -> list[Importance]:
     """Rank the columns of the records, on at most ``explanation.rows`` of the rows."""
-    rows = some_rows(judged.outcome.size, params.explanation.rows, params.split.seed)
+    rows = some_rows(len(judged.outcome), params.explanation.rows, params.split.seed)
     return permutation_importance(
         explained.answer,
         explained.records[rows],
@@ -179,7 +180,8 @@ def largest_errors(
     contract: Contract = explained.recipe.contract
     rows = np.argsort(-losses.rows, kind="stable")[:count]
     said = row_answers(judged.at(rows), contract.target)
-    outcomes = test[rows].to_arrow()[contract.target.name].to_pylist()
+    targets = [column.name for column in contract.with_role("target")]
+    outcomes = {name: test[rows].to_arrow()[name].to_pylist() for name in targets}
     lost = losses.shown[rows].tolist()
     # pandas would add its row labels as one more column
     records = explained.records[rows].to_arrow().select(explained.records.columns)
@@ -187,16 +189,15 @@ def largest_errors(
     listed = [
         LargeError(
             key={name: str(value) for name, value in key.items()},
-            outcome=outcomes[place],
+            outcome=outcomes[targets[0]][place] if targets else None,
             answers={name: answered[place] for name, answered in said.items()},
             loss=lost[place],
         )
         for place, key in enumerate(keys)
     ]
     table = records.to_pandas()
-    table[contract.target.name] = outcomes
-    for name, answered in said.items():
-        table[name] = answered
+    for name, column in (*outcomes.items(), *said.items()):
+        table[name] = column
     table["loss"] = lost
     return listed, table
 
@@ -206,10 +207,11 @@ def main() -> None:
     params, contract = load_params(), load_contract()
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
     test = read_parquet(TEST).sort(contract.identifiers)
-    outcome, weights = target(test, contract), row_weights(test, contract)
+    steps = recipe(params, contract)
+    outcome, weights = outcomes(test, steps), row_weights(test, contract)
     explained = Explained(
         model=load_model(SELECTED),
-        recipe=recipe(params, contract),
+        recipe=steps,
         records=read_parquet(RECENT),
         drawn=drawn_answers(outcome, weights, contract.target),
     )
@@ -227,8 +229,8 @@ def main() -> None:
     drawn = curves(explained, weights, inputs[: params.explanation.curves], params)
     listed, table = largest_errors(explained, test, judged, losses, params.explanation.listed_rows)
     report = Explanation(
-        rows=judged.outcome.size,
-        rows_shuffled=min(judged.outcome.size, params.explanation.rows),
+        rows=len(judged.outcome),
+        rows_shuffled=min(len(judged.outcome), params.explanation.rows),
         metric=metric.label,
         unit={"currency": value.currency, "target": contract.target.unit}.get(
             metric.unit, metric.unit

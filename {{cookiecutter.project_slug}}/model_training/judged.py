@@ -12,7 +12,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class Judged(NamedTuple):
-    """Outcomes and weights, shape (n,), and the answers of a model, n along the first axis."""
+    """Outcomes and answers of a model, n along the first axis, and weights, shape (n,)."""
 
     outcome: Array
     predicted: Array
@@ -34,8 +34,8 @@ def measured(metric: Metric, judged: Judged, value: Value) -> float:
 
 def measured_singly(metric: Metric, judged: Judged, value: Value) -> Array:
     """Return a metric that is a mean over the rows, for each row alone, shape (n,)."""
-    alone = judged._replace(weights=np.ones(judged.outcome.size))
-    single = np.arange(judged.outcome.size)[:, np.newaxis]
+    alone = judged._replace(weights=np.ones(len(judged.outcome)))
+    single = np.arange(len(judged.outcome))[:, np.newaxis]
     return np.array([measured(metric, alone.at(row), value) for row in single])
 
 

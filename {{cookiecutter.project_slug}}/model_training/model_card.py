@@ -13,7 +13,7 @@ import polars as pl
 
 from model_deployment.artefact import METADATA, MODELS, Metadata
 from model_training.results import EvaluationReport, MetricResult, Segment, Selection
-from utils.config import Params, convert, load_params
+from utils.config import Contract, Params, Project, convert, load_params
 from utils.files import read_json, write_text
 from utils.logging import run
 from utils.markdown import code, escape, number, table
@@ -140,6 +140,15 @@ def _metric_rows(report: EvaluationReport) -> list[list[str]]:
     ]
 
 
+def _label(contract: Contract, project: Project) -> str:
+    if not contract.has_target:
+        return "- **Label.** None: no record says what is right."
+    return (
+        f"- **Label.** {code(contract.target.name)}: {escape(contract.target.description)} Source: "
+        f"{escape(project.label_source)}."
+    )
+
+
 def _reproduce(metadata: Metadata) -> list[str]:
     commit = metadata.git_commit.removesuffix("-dirty")
     if not commit:
@@ -202,8 +211,7 @@ def model_card(
         f"{code(metadata.data.source)}. {escape(contract.provenance)}",
         f"- **Evaluation.** The {split} {params.split.test_share:.0%}, {report.rows:,} rows, used "
         f"once. Candidates were compared on the training rows, in {params.split.folds} {folds}.",
-        f"- **Label.** {code(contract.target.name)}: {escape(contract.target.description)} Source: "
-        f"{escape(project.label_source)}.",
+        _label(contract, project),
         f"- **Inputs.** {', '.join(inputs)}.",
         "",
         "The data card says more: `reports/data_card.md`.",
@@ -235,7 +243,7 @@ def model_card(
         f"{chosen.label} per segment; all held-out rows together: {number(chosen.model.value)}.",
         "",
         table(
-            ["Segment", "Rows", "Mean outcome", "Mean score", chosen.label, "Note"],
+            ["Segment", "Rows", *map(escape, report.level_labels), chosen.label, "Note"],
             _segment_rows(report, chosen),
         ),
         "",

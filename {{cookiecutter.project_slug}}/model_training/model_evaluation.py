@@ -16,10 +16,12 @@ from data_prep.storage import Frame, read_parquet, write_parquet
 from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from model_training.candidates import candidates, scores
-from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.hyperparameters import starting_points
 from model_training.model_file import load_model
+from model_training.judged import Judged
 from model_training.model_selection import BASELINE, fit, pipeline
+from model_training.outcomes import measured_on, outcomes
 from model_training.results import (
     Estimate,
     EvaluationReport,
@@ -58,7 +60,7 @@ log = logging.getLogger(__name__)
 
 
 class Measured(NamedTuple):
-    """Rows to measure on: outcome (n,), weights (n,), scores of model and baseline, by row."""
+    """Rows to measure on: outcomes, weights (n,), and scores of model and baseline, by row."""
 
     outcome: Array
     weights: Array
@@ -89,7 +91,7 @@ def bootstrap(
     generator = np.random.default_rng(seed)
     drawn = []
     for _ in range(settings.bootstrap_samples):
-        rows = generator.integers(0, outcome.size, outcome.size)
+        rows = generator.integers(0, len(outcome), len(outcome))
         drawn.append(
             [
                 metric.function(outcome[rows], side[rows], weights[rows], value)
@@ -123,21 +125,22 @@ def segment_results(
 ) -> list[Segment]:
     """Measure the chosen metric for every category of ``columns``, largest segments first."""
     results = []
+    judged = Judged(data.outcome, data.model, data.weights)
     for column in columns:
         categories = np.array(frame[column].to_list(), dtype=object)
         found = []
         for category in np.unique(categories.astype(str)):
-            rows = categories == category
-            part = (data.outcome[rows], data.model[rows], data.weights[rows])
-            if not part[-1].any():
+            rows = np.flatnonzero(categories == category)
+            part = judged.at(rows)
+            if not part.weights.any():
                 continue
-            measured = metric.function(*part, value)
+            measured = measured_on(metric, judged, rows, value)
             mean_outcome, mean_score = levels(*part)
             found.append(
                 Segment(
                     column=column,
                     category=str(category),
-                    rows=int(rows.sum()),
+                    rows=rows.size,
                     mean_outcome=mean_outcome,
                     mean_score=mean_score,
                     metric=float(measured) if np.isfinite(measured) else None,
@@ -149,11 +152,12 @@ def segment_results(
 
 def _baseline_scores(train: Frame, test: Frame, contract: Contract) -> Array:
     params = load_params()
-    names = feature_names(recipe(params, contract))
+    steps = recipe(params, contract)
+    names = feature_names(steps)
     points = starting_points(params.selection.candidates)
     competing = candidates(points, params.selection.metric, params.split.seed)
     model = pipeline(competing[BASELINE], names, contract)
-    fit(model, model_inputs(train, names), target(train, contract), row_weights(train, contract))
+    fit(model, model_inputs(train, names), outcomes(train, steps), row_weights(train, contract))
     return scores(model, model_inputs(test, names))
 
 
@@ -163,8 +167,8 @@ def main() -> None:
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
     value = load_value(params.value, contract.target)
     train, test = read_parquet(TRAIN), read_parquet(TEST)
-    names = feature_names(recipe(params, contract))
-    outcome = target(test, contract)
+    steps = recipe(params, contract)
+    names, outcome = feature_names(steps), outcomes(test, steps)
     predicted = scores(load_model(SELECTED), model_inputs(test, names))
     weights = row_weights(test, contract)
     data = Measured(outcome, weights, predicted, _baseline_scores(train, test, contract))
@@ -181,7 +185,7 @@ def main() -> None:
     ]
     report = EvaluationReport(
         model=selection.winner,
-        rows=outcome.size,
+        rows=len(outcome),
         confidence=params.evaluation.confidence,
         metrics=results,
         decision=decision_summary(outcome, predicted, weights, value, selection.decision),
@@ -190,7 +194,9 @@ def main() -> None:
             test, data, params.evaluation.segments, METRICS[selection.metric], value
         ),
     )
-    keys = test.select(*contract.identifiers, contract.target.name)
+    keys = test.select(
+        *contract.identifiers, *(column.name for column in contract.with_role("target"))
+    )
     columns = [
         nw.new_series(name, values, nw.Float64, backend=keys.implementation)
         for name, values in score_columns(predicted).items()

@@ -205,7 +205,7 @@ def write_reference(path: Path, decision: Decision, contract: Contract) -> None:
     unseen = pl.read_parquet(OUT_OF_FOLD)
     keys = contract.identifiers
     sample = unseen.sort(keys).gather_every(max(1, -(-unseen.height // REFERENCE_ROWS)))
-    names = [column.name for column in (*contract.inputs, contract.target)]
+    names = [column.name for column in (*contract.inputs, *contract.with_role("target"))]
     known = pl.read_parquet(SAMPLE, columns=names)
     records = sample.select(keys).join(known, on=keys, how="left", maintain_order="left")
     answer = predictions(scores_of(sample.drop(keys).to_arrow()), decision)

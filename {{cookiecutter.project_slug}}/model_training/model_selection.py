@@ -20,11 +20,12 @@ from sklearn.pipeline import Pipeline
 from data_prep.feature_engineering import FeatureNames, feature_names
 from data_prep.storage import read_parquet, write_parquet
 from model_training.candidates import Candidate, candidates, estimator_for, scores
-from model_training.data_preprocessing import model_inputs, row_weights, target
-from model_training.encoding import encoder
+from model_training.data_preprocessing import model_inputs, row_weights
+from model_training.encoding import encoder, fit_encoder
 from model_training.finishing import finish
 from model_training.hyperparameters import best_points
 from model_training.model_file import save_model
+from model_training.outcomes import outcomes
 from model_training.parallel import each
 from model_training.results import (
     CandidateResult,
@@ -59,7 +60,7 @@ log = logging.getLogger(__name__)
 
 
 class Comparison(NamedTuple):
-    """What candidates are compared on, and how."""
+    """What candidates are compared on, and how; ``outcome`` has n along the first axis."""
 
     inputs: pd.DataFrame
     outcome: Array
@@ -77,7 +78,7 @@ def make_folds(outcome: Array, settings: Split) -> Folds:
     occurs often enough for every fold.
     """
     count, seed = settings.folds, settings.seed
-    _, codes, counts = np.unique(outcome, return_inverse=True, return_counts=True)
+    _, codes, counts = np.unique(outcome, axis=0, return_inverse=True, return_counts=True)
     strata = np.where(counts[codes] >= count, codes, -1)
     if settings.method == "time":
         splitter = TimeSeriesSplit(n_splits=count)
@@ -88,9 +89,9 @@ def make_folds(outcome: Array, settings: Split) -> Folds:
     else:
         splitter = StratifiedKFold(n_splits=count, shuffle=True, random_state=seed)
     try:
-        return list(splitter.split(np.zeros((outcome.size, 1)), strata))
+        return list(splitter.split(np.zeros((len(outcome), 1)), strata))
     except ValueError as error:
-        raise ProjectError(f"split.folds is {count} for {outcome.size} rows: {error}") from error
+        raise ProjectError(f"split.folds is {count} for {len(outcome)} rows: {error}") from error
 
 
 def pipeline(candidate: Candidate, names: FeatureNames, contract: Contract) -> Pipeline:
@@ -101,10 +102,7 @@ def pipeline(candidate: Candidate, names: FeatureNames, contract: Contract) -> P
 
 
 def fit(model: Pipeline, inputs: pd.DataFrame, outcome: Array, weights: Array) -> Pipeline:
-    """Fit a model in place and return it.
-
-    Weights go to the estimator and to the scaler; medians of missing values are those of the rows
-    as they are.
+    """Fit a model in place and return it; weights go to the encoder and to the estimator.
 
     Args:
         model: encoder and estimator.
@@ -115,11 +113,7 @@ def fit(model: Pipeline, inputs: pd.DataFrame, outcome: Array, weights: Array) -
     if (weights == 1).all():
         return model.fit(inputs, outcome)
     encode, estimator = model.named_steps["encode"], model.named_steps["estimate"]
-    encode.fit(inputs)
-    numeric = encode.named_transformers_["numeric"]
-    if isinstance(numeric, Pipeline) and "scale" in numeric.named_steps:
-        numbers = inputs[list(encode.feature_names_in_[encode.output_indices_["numeric"]])]
-        numeric.named_steps["scale"].fit(numeric[:-1].transform(numbers), sample_weight=weights)
+    fit_encoder(encode, inputs, weights)
     estimator.fit(encode.transform(inputs), outcome, sample_weight=weights)
     return model
 
@@ -225,11 +219,11 @@ def load_comparison(params: Params, contract: Contract) -> Comparison:
             f"known are {', '.join(METRICS)}."
         )
     metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
-    names = feature_names(recipe(params, contract))
+    steps = recipe(params, contract)
     train = read_parquet(TRAIN)
-    inputs, outcome = model_inputs(train, names), target(train, contract)
+    inputs, outcome = model_inputs(train, feature_names(steps)), outcomes(train, steps)
     weights = row_weights(train, contract)
-    if np.unique(outcome).size < 2:  # noqa: PLR2004
+    if contract.has_target and np.unique(outcome).size < 2:  # noqa: PLR2004
         raise ProjectError(
             f"{contract.target.name} has a single value in the training rows: nothing to learn."
         )

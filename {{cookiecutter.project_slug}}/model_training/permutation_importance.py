@@ -77,7 +77,7 @@ def permutation_importance(
         One entry per column, the most important first; ties in the order of ``columns``.
     """
     generator = np.random.default_rng(seed)
-    count = judged.outcome.size
+    count = len(judged.outcome)
     draws = generator.integers(0, count, (settings.resamples, count))
     whole = measured(metric, judged, value)
     drawn = [measured(metric, judged.at(rows), value) for rows in draws]

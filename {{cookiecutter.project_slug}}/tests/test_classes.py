@@ -45,7 +45,7 @@ from utils.config import (
     Transformation,
     load_params,
 )
-from utils.explanation_part import explanation_part, value_part
+from utils.explanation_part import explanation_part
 from utils.files import read_json, write_json
 from utils.metrics import load_value
 from utils.outcome import Decision, calibrated, decide, encode, uncalibrated
@@ -59,6 +59,7 @@ from utils.paths import (
     TEST,
     VALUE,
 )
+from utils.result_part import result_part
 
 SPECIES: tuple[str | int, ...] = ("Setosa", "versi color", 'O\'Hara, "x"')
 GRADES: tuple[str | int, ...] = tuple(range(3, 15))
@@ -238,7 +239,7 @@ def test_the_value_of_several_classes_is_stated_against_deciding_alike(
     listed = [row[0] for row in report["table"]["rows"]]
     assert set(listed) <= {str(label) for label in contract.target.allowed}
     assert [path.stem for path in folder.glob("reports/figures/value/*")] == ["ways_to_decide"]
-    text = value_part(report, "figures")
+    text = result_part(report, "figures")
     assert "| Actual species |" in text
 
 
@@ -259,7 +260,7 @@ def test_the_explanation_of_several_classes_draws_the_frequent_ones(
     assert error["answers"]["probability of the outcome"] < error["answers"]["its probability"]
     text = explanation_part(report, "figures")
     many = f"the 4 most frequent of {len(classes)}" if len(classes) > DRAWN else "all"
-    assert f"probabilities of {many} classes" in text
+    assert f"The figure shows {many} answers" in text
 
 
 def test_figures_of_fifty_classes_name_the_frequent_ones(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 from utils import report
 from utils.config import ProjectError, load_contract
 from utils.report import card, page, readme_section, to_html
+from utils.result_part import TITLE
 
 VOID = {"meta", "img", "br", "hr"}
 HOSTILE = (
@@ -118,7 +119,7 @@ def test_the_report_is_complete_and_self_contained(in_project: Path) -> None:
         "exploration",
         "hyperparameters",
         "models",
-        "business-value",
+        TITLE.lower().replace(" ", "-"),
         "explanation-and-errors",
         "deployment",
         "monitoring",

@@ -32,7 +32,12 @@ SamplingMethod = Literal[
 ]
 CalendarPart = Literal["hour", "weekday", "month"]
 Hyperparameter = bool | int | float | str | None
+Task = Literal["classification", "regression", "forecasting", "clustering", "anomaly_detection"]
+# What these tasks look for is in the inputs; a target only tells how well they do.
+TARGET_OPTIONAL: set[Task] = {"clustering", "anomaly_detection"}
 T = TypeVar("T")
+# Roles that one column can have at most.
+SINGLE_ROLES: tuple[Role, ...] = ("target", "group", "weight")
 
 
 class ProjectError(Exception):
@@ -76,6 +81,10 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     def source_name(self) -> str:
         """How the records of the source call the column."""
         return self.name if self.source is None else self.source
+
+
+# What stands for the target where there is none: it has neither name, values nor meaning.
+NO_TARGET = Column(name="", role="target", type="float", description="")
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -145,9 +154,14 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return [column for column in self.columns if not (column.assigned or column.generated)]
 
     @property
+    def has_target(self) -> bool:
+        """Whether records come with what the model is measured by."""
+        return bool(self.with_role("target"))
+
+    @property
     def target(self) -> Column:
-        """The column the model predicts."""
-        return self.with_role("target")[0]
+        """The column the model predicts; ``NO_TARGET`` of a contract without one."""
+        return next(iter(self.with_role("target")), NO_TARGET)
 
     @property
     def identifiers(self) -> list[str]:
@@ -165,7 +179,7 @@ class Project(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     description: str
-    task: Literal["classification", "regression"]
+    task: Task
     model_input: str
     model_output: str
     objective: str
@@ -324,10 +338,11 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     selection: Selection
     evaluation: Evaluation
     explanation: Explanation
-    value: dict[str, Any]
     serving: dict[str, Any]
     monitoring: Monitoring
+    value: dict[str, Any] = msgspec.field(default_factory=dict)
     labels: dict[str, Any] | None = None
+    clusters: dict[str, Any] | None = None
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -482,9 +497,7 @@ def _contract_problems(contract: Contract) -> Iterable[str]:
             yield f"column {name!r} is declared {count} times"
         if name in ADDED_COLUMNS:
             yield f"{name!r} is the name of a column that the pipeline adds; choose another"
-    if len(contract.with_role("target")) != 1:
-        yield f"{len(contract.with_role('target'))} columns have the role target; one is needed"
-    for role in ("group", "weight"):
+    for role in SINGLE_ROLES:
         if len(contract.with_role(role)) > 1:
             yield f"{len(contract.with_role(role))} columns have the role {role}; one is possible"
     if not contract.identifiers:
@@ -539,7 +552,10 @@ def _sampling_problems(sampling: Sampling, contract: Contract) -> Iterable[str]:
 def _target_problems(params: Params, contract: Contract) -> Iterable[str]:
     """Yield what keeps the target from being what the task predicts."""
     target, task = contract.target, params.project.task
-    if task == "classification":
+    if not contract.has_target:
+        if task not in TARGET_OPTIONAL:
+            yield f"no column of schema.yaml has the role target, and a {task} needs one"
+    elif task == "classification":
         if target.type == "float" or len(set(target.allowed)) < 2:  # noqa: PLR2004
             yield (
                 f"the target {target.name!r} of a classification must be a string or an integer "

@@ -86,12 +86,11 @@ def _curve_lines(report: Report) -> list[str]:
     names = list(report["curves"][0]["answers"])
     shown = f"Mean {escape(names[0])}:"
     if len(names) > 1:
-        classes = report["answers"]
-        few = len(names) < classes
-        which = f"the {len(names)} most frequent of {classes} classes" if few else "all classes"
+        every = report["answers"]
+        few = len(names) < every
+        which = f"the {len(names)} most frequent of {every} answers" if few else "all answers"
         shown = (
-            f"The figure shows the probabilities of {which}; below is the mean "
-            f"{escape(names[0])}, the most frequent one:"
+            f"The figure shows {which}; below is the mean {escape(names[0])}, the most frequent:"
         )
     return [
         "*How the answers move.* Each input is set to other values in all held-out rows while the "
@@ -102,13 +101,20 @@ def _curve_lines(report: Report) -> list[str]:
     ]
 
 
+def _measured(report: Report) -> bool:
+    """Whether the rows have outcomes, so that the model can err."""
+    return all(item["outcome"] is not None for item in report["largest_errors"])
+
+
 def _segment_lines(report: Report) -> list[str]:
     found = report["segments"]["segments"]
+    errs = _measured(report)
+    asks, worse = ("Where it errs", "worse") if errs else ("Where rows stand out", "higher")
     looked = f"{report['segments']['looked_at']:,} segments (one input, or two of the most "
     looked += "important ones)"
     if not found:
         return [
-            f"*Where it errs.* Of {looked} none is worse than the rest beyond chance, with a "
+            f"*{asks}.* Of {looked} none is {worse} than the rest beyond chance, with a "
             "correction for looking at so many."
         ]
     header = ["Segment", "Rows", "Share of the rows", f"{report['loss']} there", "Elsewhere"]
@@ -126,12 +132,16 @@ def _segment_lines(report: Report) -> list[str]:
         ]
         for item in found[:SHOWN_SEGMENTS]
     ]
-    more = f"; the worst {SHOWN_SEGMENTS} are listed" if len(found) > len(rows) else ""
+    more = f"; the first {SHOWN_SEGMENTS} are listed" if len(found) > len(rows) else ""
+    why = (
+        " Rows whose outcome nobody could foretell lose more as well; where that is not the "
+        "reason, more rows like these, or a column that tells them apart, would help the most."
+        if errs
+        else ""
+    )
     return [
-        f"*Where it errs.* Of {looked}, {len(found)} {'is' if len(found) == 1 else 'are'} worse "
-        f"than the rest beyond chance, with a correction for looking at so many{more}. Rows whose "
-        "outcome nobody could foretell lose more as well; where that is not the reason, more rows "
-        "like these, or a column that tells them apart, would help the most.",
+        f"*{asks}.* Of {looked}, {len(found)} {'is' if len(found) == 1 else 'are'} {worse} "
+        f"than the rest beyond chance, with a correction for looking at so many{more}.{why}",
         "",
         table(header, rows),
     ]
@@ -141,19 +151,21 @@ def _error_lines(report: Report) -> list[str]:
     listed = report["largest_errors"]
     if not listed:
         return []
-    header = [*(f"`{name}`" for name in listed[0]["key"]), "Outcome"]
-    header += [*map(str.capitalize, map(escape, listed[0]["answers"])), "Loss"]
+    errs = _measured(report)
+    header = [*(f"`{name}`" for name in listed[0]["key"]), *["Outcome"] * errs]
+    header += [*map(str.capitalize, map(escape, listed[0]["answers"])), *["Loss"] * errs]
     rows = [
         [
             *(escape(value) for value in item["key"].values()),
-            _place(item["outcome"], ""),
+            *([_place(item["outcome"], "")] if errs else []),
             *(_place(value, "") for value in item["answers"].values()),
-            number(item["loss"]),
+            *([number(item["loss"])] if errs else []),
         ]
         for item in listed[:SHOWN_ERRORS]
     ]
     return [
-        f"*The largest errors*, of {len(listed)} that are kept with all their inputs in "
+        f"*The {'largest errors' if errs else 'rows that stand out most'}*, of {len(listed)} that "
+        f"are kept with all their inputs in "
         "`data/largest_errors.csv`:",
         "",
         table(header, rows),
@@ -170,19 +182,3 @@ def explanation_part(report: Report, figures: str) -> str:
     parts = [_importance_lines(report), _curve_lines(report), [figures]]
     parts += [_segment_lines(report), _error_lines(report)]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
-
-
-def value_part(report: Report, figures: str) -> str:
-    """Say what the model is worth in money.
-
-    Args:
-        report: what ``model_training.business_value`` wrote.
-        figures: the figures in Markdown.
-    """
-    *said, last = (escape(finding) for finding in report["findings"])
-    listed = "\n".join(f"- {finding}" for finding in said)
-    cells = [[escape(cell) for cell in row] for row in report["table"]["rows"]]
-    if not cells:
-        return f"{listed}\n\n{figures}"
-    header = [escape(cell) for cell in report["table"]["header"]]
-    return f"{listed}\n\n{figures}\n\n{last}\n\n{table(header, cells)}"

@@ -21,11 +21,12 @@ from utils.config import (
     load_contract,
     load_params,
 )
-from utils.explanation_part import explanation_part, interval, value_part
+from utils.explanation_part import explanation_part, interval
 from utils.files import read_json, write_text
 from utils.logging import run
 from utils.markdown import escape, number, table
 from utils.paths import DATA_CARD, MODEL_CARD, REPORTS
+from utils.result_part import RESULT, result_part
 
 README = Path("README.md")
 SHOWN_SEGMENTS = 12
@@ -39,7 +40,7 @@ NAMES = (
     "search",
     "selection",
     "evaluation",
-    "value",
+    RESULT,
     "explanation",
     "export",
     "monitoring",
@@ -100,7 +101,7 @@ def data_part(contract: Contract, reports: dict[str, Any]) -> str:
     most = sorted(emptied, key=lambda name: -emptied[name])[:3]
     mostly = f" (most in {', '.join(f'`{name}`' for name in most)})" if most else ""
     required = "identifier or timestamp"
-    if not contract.target.assigned:
+    if contract.has_target and not contract.target.assigned:
         required = "identifier, timestamp or target"
     header = ["Column", "Role", "Type", "Unit", "Valid values", "Missing", "Meaning"]
     lines = [
@@ -396,7 +397,7 @@ def measured_parts(params: Params, contract: Contract) -> dict[str, str]:
         "exploration": exploration_part(params.sampling, reports),
         "search": search_part(params, reports),
         "model": model_part(params, reports),
-        "value": value_part(reports["value"], _figures("value")),
+        RESULT: result_part(reports[RESULT], _figures(RESULT)),
         "explanation": explanation_part(reports["explanation"], _figures("explanation")),
         "deployment": deployment_part(reports),
         "monitoring": monitoring_part(reports),

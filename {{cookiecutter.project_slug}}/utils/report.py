@@ -25,6 +25,7 @@ from utils.logging import run
 from utils.markdown import escape, table
 from utils.paths import DATA_CARD, MODEL_CARD, REPORTS
 from utils.readme import README, figure_folders, measured_parts, verdict
+from utils.result_part import RESULT, TITLE, result_summary
 
 REPORT = REPORTS / "report.html"
 MODELS = Path("models")
@@ -153,14 +154,14 @@ def serving_part(params: Params) -> str:
 
 
 def summary_part(params: Params, reports: dict[str, Any]) -> str:
-    """Say in a few sentences how good the model is, what it is worth and how it fares."""
+    """Say in a few sentences how good the model is, what comes of it and how it fares."""
     evaluation, monitoring = reports["evaluation"], reports["monitoring"]
     chosen = next(item for item in evaluation["metrics"] if item["name"] == params.selection.metric)
     drifted = sum(column["status"] != "stable" for column in monitoring["columns"])
     lines = [
         f"The model is a **{evaluation['model'].replace('_', ' ')}**. "
         + verdict(chosen, evaluation["confidence"]),
-        *(escape(finding) for finding in reports["value"]["findings"][:2]),
+        *result_summary(reports[RESULT]),
         importance_sentence(reports["explanation"]),
         f"Monitoring says **{monitoring['status']}**: {drifted} of {len(monitoring['columns'])} "
         "columns have drifted.",
@@ -183,7 +184,7 @@ def card(path: Path) -> str:
 def sections(params: Params, parts: dict[str, str], readme: str) -> Iterable[Section]:
     """Yield title and HTML of each section that has something to say."""
     project = params.project
-    names = ("evaluation", "monitoring", "value", "explanation")
+    names = ("evaluation", "monitoring", RESULT, "explanation")
     reports = {name: read_json(REPORTS / f"{name}.json") for name in names}
     version = read_json(MODELS / "live.json")["version"]
     metadata = read_json(MODELS / version / "metadata.json")
@@ -197,7 +198,7 @@ def sections(params: Params, parts: dict[str, str], readme: str) -> Iterable[Sec
         "Exploration": parts["exploration"],
         "Hyperparameters": parts["search"],
         "Models": parts["model"],
-        "Business value": parts["value"],
+        TITLE: parts[RESULT],
         "Explanation and errors": parts["explanation"],
         "Deployment": f"{parts['deployment']}\n\n{serving_part(params)}",
         "Monitoring": parts["monitoring"],

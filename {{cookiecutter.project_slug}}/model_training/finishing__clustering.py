@@ -1,0 +1,50 @@
+"""What the winner learns from the rows of cross-validation: names and profiles of its clusters."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.pipeline import Pipeline
+
+from model_training.profiles import clusters, measures
+from utils.config import Contract, Params
+from utils.metrics import Value
+from utils.outcome import Decision, assigned
+
+Array = npt.NDArray[np.float64]
+
+
+class Finished(NamedTuple):
+    """The model as it is served, its memberships, and what its clusters are called."""
+
+    model: Pipeline
+    scores: Array
+    decision: Decision
+
+
+def finish(
+    model: Pipeline,
+    unseen: tuple[Array, Array, Array],
+    value: Value,
+    params: Params,
+    contract: Contract,
+) -> Finished:
+    """Name and describe the clusters of a fitted model.
+
+    The models of the folds number their clusters each in its own way, so the memberships that
+    monitoring compares with are those of the fitted model.
+
+    Args:
+        model: the winner, fitted on all training rows.
+        unseen: points (n, d), memberships (n, k) and weights (n,) of out-of-fold rows.
+        value: without meaning here.
+        params: the settings.
+        contract: the meaning of the columns.
+    """
+    del value, params
+    points, _, weights = unseen
+    scores: Array = model.named_steps["estimate"].membership(points)
+    codes, count = assigned(scores), scores.shape[1]
+    found = measures(points, scores, weights, model.named_steps["encode"], contract)
+    shares = np.bincount(codes, weights, count) / weights.sum()
+    return Finished(model, scores, Decision(clusters(found, shares)))

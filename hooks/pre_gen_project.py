@@ -16,7 +16,7 @@ from typing import Any
 # Jinja cannot include files in a hook, so the two tables below repeat cookiecutter.json and the
 # manifest. A test keeps them equal.
 CHOICES = {
-    "task": ["classification", "regression"],
+    "task": ["classification", "regression", "forecasting"],
     "objective": ["typical_error", "large_errors", "ranking", "business_value"],
     "label_source": ["natural", "hand", "programmatic"],
     "data_source": ["file", "sql", "rest", "stream"],
@@ -39,6 +39,16 @@ REFUSED: list[dict[str, Any]] = [
         "when": {"data_source": ["stream"], "data_format": ["parquet"]},
         "reason": "A message of a stream holds one record, and Parquet holds tables. Choose the "
         "format of the messages: csv, json, avro or protobuf.",
+    },
+    {
+        "when": {"task": ["forecasting"], "objective": ["ranking"]},
+        "reason": "A forecast says how much, not which comes first. Choose the objective "
+        "typical_error, large_errors or business_value.",
+    },
+    {
+        "when": {"task": ["forecasting"], "label_source": ["hand", "programmatic"]},
+        "reason": "The values of a series show themselves as time passes, so nobody has to label "
+        "them. Leave label_source at natural.",
     },
 ]
 

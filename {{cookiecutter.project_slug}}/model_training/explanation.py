@@ -20,6 +20,7 @@ from data_viz.summaries import Array
 from model_training.candidates import scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
 from model_training.error_analysis import PAIRED, Tested, weak_segments
+from model_training.finishing import up_to_date
 from model_training.judged import Judged, Losses
 from model_training.partial_dependence import (
     Curve,
@@ -206,9 +207,10 @@ def main() -> None:
     selection = convert(read_json(SELECTION), Selection, str(SELECTION))
     test = read_parquet(TEST).sort(contract.identifiers)
     outcome, weights = target(test, contract), row_weights(test, contract)
+    steps = recipe(params, contract)
     explained = Explained(
-        model=load_model(SELECTED),
-        recipe=recipe(params, contract),
+        model=up_to_date(load_model(SELECTED), model_inputs(test, feature_names(steps)), outcome),
+        recipe=steps,
         records=read_parquet(RECENT),
         drawn=drawn_answers(outcome, weights, contract.target),
     )

@@ -17,6 +17,7 @@ from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.finishing import up_to_date
 from model_training.hyperparameters import starting_points
 from model_training.model_selection import BASELINE, fit, pipeline
 from model_training.results import (
@@ -154,7 +155,8 @@ def _baseline_scores(train: Frame, test: Frame, contract: Contract) -> Array:
     competing = candidates(points, params.selection.metric, params.split.seed)
     model = pipeline(competing[BASELINE], names, contract)
     fit(model, model_inputs(train, names), target(train, contract), row_weights(train, contract))
-    return scores(model, model_inputs(test, names))
+    held_out = model_inputs(test, names)
+    return scores(up_to_date(model, held_out, target(test, contract)), held_out)
 
 
 def main() -> None:
@@ -165,7 +167,8 @@ def main() -> None:
     train, test = read_parquet(TRAIN), read_parquet(TEST)
     names = feature_names(recipe(params, contract))
     outcome = target(test, contract)
-    predicted = scores(load_model(SELECTED), model_inputs(test, names))
+    held_out = model_inputs(test, names)
+    predicted = scores(up_to_date(load_model(SELECTED), held_out, outcome), held_out)
     weights = row_weights(test, contract)
     data = Measured(outcome, weights, predicted, _baseline_scores(train, test, contract))
     units = {"currency": value.currency, "target": contract.target.unit}

@@ -118,6 +118,7 @@ def test_the_report_is_complete_and_self_contained(in_project: Path) -> None:
         "exploration",
         "hyperparameters",
         "models",
+        *(["backtest"] if load_contract().series is not None else []),
         "business-value",
         "explanation-and-errors",
         "deployment",

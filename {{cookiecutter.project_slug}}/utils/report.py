@@ -197,6 +197,7 @@ def sections(params: Params, parts: dict[str, str], readme: str) -> Iterable[Sec
         "Exploration": parts["exploration"],
         "Hyperparameters": parts["search"],
         "Models": parts["model"],
+        **({"Backtest": parts["backtest"]} if "backtest" in parts else {}),
         "Business value": parts["value"],
         "Explanation and errors": parts["explanation"],
         "Deployment": f"{parts['deployment']}\n\n{serving_part(params)}",

@@ -1,7 +1,7 @@
 """Make the tables that the template bundles, from a known truth.
 
 Each table starts as complete rows whose target is drawn from a distribution that is an explicit
-function of the row (``churn_probability``, ``delivery_distribution``). So the best score that any
+function of the row (``churn_probability``, ``delivery_distribution``, ``sales_distribution``). So the best score that any
 model can reach is known, and tests can hold the trained model against it. Values are then made
 missing, and what is left is written the way real exports look: several spellings, units, missing
 markers, impossible numbers, duplicates. Cleaning by the data contract undoes all of it.
@@ -21,7 +21,7 @@ counts and measures become numbers, impossible ones too, missing markers become 
 timestamps become moments (JSON, which has none, keeps their spellings). What a type can't hold
 stays as dirty as in the CSV: amounts with currencies and units, categories, identifiers.
 
-For projects whose labels are assigned, each table with a target comes once more without its target, but with a
+For projects whose labels are assigned, each table of ``LABELLED`` comes once more without its target, but with a
 text of what became known later (``assigned``), and with labels that people gave: annotations by six
 annotators of known quality, decisions of an expert in cases of doubt and on a random gold set.
 
@@ -77,8 +77,8 @@ class Sample(NamedTuple):
 
     ``complete`` has every value that the truth depends on. ``clean`` is the same with some values
     missing, which is what cleaning ``raw`` gives back. Both are ordered by identifier, as is
-    ``truth``: the identifier and either ``probability``, or ``median`` and ``mean``, or ``group``.
-    ``raw`` holds text only, in the order of the file.
+    ``truth``: the identifier and either ``probability``, or ``median`` and ``mean``, or ``group``. ``raw`` holds
+    text only, in the order of the file.
     """
 
     complete: pd.DataFrame
@@ -458,6 +458,156 @@ def deliveries(seed: int = SEED) -> Sample:
         {"parcel_id": complete["parcel_id"], "median": hours.median, "mean": hours.mean}
     )
     return _spoiled(complete, truth, DELIVERY_DIRT, rng)
+
+
+# ---------------------------------------------------------------- sales
+
+FIRST_DAY = np.datetime64("2025-01-06T00:00:00", "s")  # a Monday
+SALES_DAYS = 500
+# The weather of so many of the newest days differs.
+SALES_DAYS_SHIFTED = 56
+WEATHER_OF_SALES = {"dry": 0.66, "rain": 0.28, "storm": 0.06}
+WEATHER_OF_SALES_SHIFTED = {"dry": 0.38, "rain": 0.52, "storm": 0.10}
+PROMOTIONS = {"regular": 0.80, "leaflet": 0.14, "display": 0.06}
+# The share of days on which a shop is open as long as usual.
+USUAL_HOURS = 0.75
+DISPERSION_OF_SALES = 0.22
+DAYS_PER_YEAR = 365.25
+
+
+class Store(NamedTuple):
+    """What sells in a store: units on a usual day, growth per year, and the days it lives from.
+
+    ``weekend`` is how much more is sold on Saturdays and Sundays than on other days, as a
+    logarithm; ``season`` how much more in December than in June, half of it.
+    """
+
+    units: float
+    growth: float
+    weekend: float
+    season: float
+
+
+STORES = {
+    "airport": Store(240, 0.08, 0.05, -0.03),
+    "bridge": Store(90, 0.02, 0.25, 0.02),
+    "castle": Store(130, -0.04, 0.45, -0.05),
+    "garden": Store(75, 0.05, 0.35, -0.04),
+    "harbour": Store(160, 0.00, 0.30, -0.02),
+    "market": Store(320, 0.05, 0.20, 0.04),
+    "mill": Store(60, -0.05, 0.10, 0.02),
+    "park": Store(110, 0.06, 0.50, -0.04),
+    "station": Store(280, 0.03, -0.40, 0.03),
+    "tower": Store(200, 0.00, -0.30, 0.03),
+}
+
+
+def sales_distribution(rows: pd.DataFrame) -> Distribution:
+    """Return the true distribution of ``units_sold`` of complete rows.
+
+    The units are log-normal: median · exp(spread · standard normal). The median is a product: what
+    the store sells, a growth that is the same each day, the time of the year, the day of the week,
+    and what is known in advance, the promotion, its discount, the opening hours and the weather.
+    """
+    stores = rows["store"].map(STORES)
+    units, growth, weekend, season = (
+        np.array([store[place] for store in stores]) for place in range(len(Store._fields))
+    )
+    day = (rows["sold_on"].to_numpy() - FIRST_DAY).astype("timedelta64[D]").astype(np.float64)
+    weekday = rows["sold_on"].dt.day_of_week.to_numpy()
+    logarithm = (
+        np.log(units)
+        + growth * day / DAYS_PER_YEAR
+        + season * np.cos(2 * np.pi * (day - 10) / DAYS_PER_YEAR)
+        + weekend * (weekday >= SATURDAY)
+        + np.array([-0.10, -0.05, 0.0, 0.02, 0.12, 0.05, -0.05])[weekday]
+        + _per_category(rows["promotion"], {"regular": 0.0, "leaflet": 0.15, "display": 0.28})
+        + _per_category(rows["weather"], {"dry": 0.0, "rain": -0.03, "storm": -0.08})
+        + 0.006 * rows["discount_percent"].to_numpy(dtype=np.float64)
+        + 0.5 * np.log(rows["opening_hours"].to_numpy(dtype=np.float64) / 10)
+    )
+    spread = np.full(len(rows), DISPERSION_OF_SALES)
+    median = np.exp(logarithm)
+    return Distribution(median, median * np.exp(spread**2 / 2), spread)
+
+
+def _sales_rows(rng: np.random.Generator) -> pd.DataFrame:
+    """Draw complete rows without a target: each store on each day, ordered by day."""
+    rows = SALES_DAYS * len(STORES)
+    day = np.repeat(np.arange(SALES_DAYS), len(STORES))
+    shifted = day >= SALES_DAYS - SALES_DAYS_SHIFTED
+    promotion = _choose(rng, PROMOTIONS, rows)
+    other_hours = rng.choice([7.0, 8.0, 8.5, 9.0, 11.0, 12.0, 12.5, 13.0], rows)
+    discount = np.where(promotion == "regular", 0.0, 5.0 * rng.integers(1, 6, rows))
+    weather = np.where(
+        shifted,
+        _choose(rng, WEATHER_OF_SALES_SHIFTED, rows),
+        _choose(rng, WEATHER_OF_SALES, rows),
+    )
+    return pd.DataFrame(
+        {
+            "sale_id": _identifiers(rng, "S", 6, rows),
+            "sold_on": FIRST_DAY + (day * SECONDS_PER_DAY).astype("timedelta64[s]"),
+            "store": np.tile(np.array(list(STORES), dtype=object), SALES_DAYS),
+            "promotion": promotion,
+            "weather": weather,
+            "discount_percent": discount.astype(np.int64),
+            "opening_hours": np.where(rng.random(rows) < USUAL_HOURS, 10.0, other_hours),
+        }
+    )
+
+
+def _older_sales(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the same records as first entered: under the day before, with other hours."""
+    hours = (rows["opening_hours"] - rng.choice([0.5, 1.0], len(rows))).round(1)
+    return rows.assign(sold_on=rows["sold_on"] - pd.Timedelta(days=1), opening_hours=hours)
+
+
+SALES_DIRT = Dirt(
+    identifier="sale_id",
+    older=_older_sales,
+    missing={
+        "promotion": 0.005,
+        "weather": 0.020,
+        "discount_percent": 0.010,
+        "opening_hours": 0.015,
+    },
+    outliers={"discount_percent": ("-5", "500"), "opening_hours": ("-1.0", "99.0")},
+    spellings={
+        "store": {
+            "airport": ["terminal"],
+            "harbour": ["harbor"],
+            "market": ["market hall"],
+            "station": ["main station"],
+        },
+        "promotion": {"regular": ["no offer"], "leaflet": ["flyer"], "display": ["end cap"]},
+        "weather": {"dry": ["clear"], "rain": ["rainy"], "storm": ["stormy"]},
+    },
+    formats={"discount_percent": "{} %"},
+    decimals={"opening_hours": 1},
+)
+
+
+def sales(seed: int = SEED) -> Sample:
+    """Make the table of a chain of shops: one row per store and day, ``units_sold`` as the target.
+
+    The file is in the order of the days, as a growing export is.
+
+    Args:
+        seed: of the random numbers; the bundled file has the default.
+    """
+    rng = np.random.default_rng([seed, 5])
+    complete = _sales_rows(rng)
+    units = sales_distribution(complete)
+    noise = np.exp(units.spread * rng.normal(0, 1, len(complete)))
+    complete["units_sold"] = np.round(units.median * noise).astype(np.int64)
+    truth = pd.DataFrame(
+        {"sale_id": complete["sale_id"], "median": units.median, "mean": units.mean}
+    )
+    sample = _spoiled(complete, truth, SALES_DIRT, rng)
+    days = pd.to_datetime(sample.raw["sold_on"], format="mixed")
+    order = np.argsort(days.to_numpy(), kind="stable")
+    return sample._replace(raw=sample.raw.iloc[order].reset_index(drop=True))
 
 
 # ---------------------------------------------------------------- customers
@@ -872,15 +1022,16 @@ def _spoiled(
     """Make values missing at random, then write the table as a careless export would."""
     clean = complete.copy()
     impossible: dict[str, npt.NDArray[np.bool_]] = {}
+    rows = len(complete)
     for column, share in dirt.missing.items():
-        missing = rng.random(ROWS) < share
-        impossible[column] = rng.random(ROWS) < (OUTLIERS if column in dirt.outliers else 0)
+        missing = rng.random(rows) < share
+        impossible[column] = rng.random(rows) < (OUTLIERS if column in dirt.outliers else 0)
         clean[column] = _nullable(clean[column]).mask(missing | impossible[column])
     raw = _written(clean, dirt, rng)
     for column, values in dirt.outliers.items():
-        rows = impossible[column]
-        raw.loc[rows, column] = _choose(rng, dict.fromkeys(values, 1 / len(values)), rows.sum())
-    chosen = np.flatnonzero(rng.random(ROWS) < OLDER_VERSIONS)
+        wrong = impossible[column]
+        raw.loc[wrong, column] = _choose(rng, dict.fromkeys(values, 1 / len(values)), wrong.sum())
+    chosen = np.flatnonzero(rng.random(rows) < OLDER_VERSIONS)
     older = _written(dirt.older(clean.iloc[chosen], rng), dirt, rng)
     with_older = pd.concat([raw, older], ignore_index=True)
     repeated = with_older[rng.random(len(with_older)) < EXACT_DUPLICATES]
@@ -1056,9 +1207,11 @@ def protobuf_schema(table: pa.Table, name: str) -> str:
 SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "subscriptions": subscriptions,
     "deliveries": deliveries,
+    "sales": sales,
     "customers": customers,
 }
-# Tables with a target, which come once more without it and with labels that people gave.
+# Those that also come without their target, for projects whose labels are assigned. The values of
+# a series show themselves, so nobody has to label them.
 LABELLED = ("subscriptions", "deliveries")
 
 
@@ -1136,7 +1289,7 @@ def all_files(name: str, sample: Sample) -> dict[str, bytes]:
 
     Args:
         name: of the table.
-        sample: the table, with its target if it has one.
+        sample: the table with its target.
     """
     if name not in LABELLED:
         return {f"source/{file}": content for file, content in files(name, sample).items()}

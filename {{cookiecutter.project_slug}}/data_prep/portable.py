@@ -13,6 +13,8 @@ LARGEST_EXACT = 2**53
 # Half of the bits that a float holds exactly.
 SPLIT = 2**26
 TICKS_PER_MINUTE = 60_000_000
+# The number of the first day of 1970 where the first day of year 1 has the number 1.
+DAYS_BEFORE_1970 = 719_163
 # Between these, every engine writes the digits of a fraction alike and without an exponent.
 PLAIN_FRACTIONS = (1e-3, 1e7)
 
@@ -83,6 +85,16 @@ def weekday(timestamp: nw.Expr) -> nw.Expr:
     """Return the day of the week, Monday = 1 to Sunday = 7; one engine gives Sunday = 0."""
     day = timestamp.dt.weekday().cast(nw.Int64)
     return nw.when(day == 0).then(nw.lit(7)).otherwise(day)
+
+
+def day_number(timestamp: nw.Expr) -> nw.Expr:
+    """Return the whole days since the beginning of 1970, as a float.
+
+    Engines turn moments into numbers in ways of their own, but agree on year and day of the year.
+    """
+    years = timestamp.dt.year().cast(nw.Float64) - 1
+    leaps = (years / 4).floor() - (years / 100).floor() + (years / 400).floor()
+    return years * 365 + leaps + timestamp.dt.ordinal_day().cast(nw.Float64) - DAYS_BEFORE_1970
 
 
 def _seconds(timestamp: nw.Expr) -> nw.Expr:

@@ -3,7 +3,7 @@
 import narwhals as nw
 from narwhals.typing import FrameT
 
-from data_prep.portable import as_float, weekday, whole_minutes
+from data_prep.portable import as_float, day_number, weekday, whole_minutes
 from utils.config import Transformation
 
 MINUTES_PER_DAY = 1440
@@ -24,6 +24,7 @@ def _calendar_part(name: str, part: str) -> nw.Expr:
         "hour": timestamp.dt.hour(),
         "weekday": weekday(timestamp),
         "month": timestamp.dt.month(),
+        "day": day_number(timestamp),
     }
     return derived[part].cast(nw.Float64).alias(f"{name}_{part}")
 
@@ -31,7 +32,8 @@ def _calendar_part(name: str, part: str) -> nw.Expr:
 def transform(frame: FrameT, transformation: Transformation) -> FrameT:
     """Add the declared single-column derivations.
 
-    Durations are in days with a resolution of one minute; weekdays count from Monday = 1;
+    Durations are in days with a resolution of one minute; weekdays count from Monday = 1, days
+    from the beginning of 1970;
     ``log_x`` is log(1 + x), missing where x is negative.
 
     Args:

@@ -30,6 +30,7 @@ from utils.config import load_contract, load_params
 from utils.files import read_json, write_json
 from utils.logging import run
 from utils.metrics import Value, load_value
+from utils.outcome import point
 from utils.paths import EVALUATION, PREDICTIONS, TEST, VALUE
 
 FIGURES = Path("reports/figures/value")
@@ -167,7 +168,7 @@ def main() -> None:
     predictions = read_table(PREDICTIONS)
     outcome = predictions[contract.target.name].to_numpy().astype(np.float64)
     weights = row_weights(read_parquet(TEST), contract)
-    errors = scores_of(predictions) - outcome
+    errors = point(scores_of(predictions)) - outcome
     cost, shift = weights * costs(errors, amounts), cheapest_shift(errors, weights, amounts)
     low, high = np.quantile(-errors, SPAN, weights=weights, method="inverted_cdf")
     shifts = np.linspace(min(low, 0.0), max(high, 0.0), POINTS)

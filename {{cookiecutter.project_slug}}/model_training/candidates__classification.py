@@ -12,8 +12,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
+from data_prep.feature_engineering import FeatureNames
 from model_training.calibration import CalibratedClassifier
-from utils.config import Column, ProjectError
+from utils.config import Contract, ProjectError
 
 
 class Candidate(NamedTuple):
@@ -67,9 +68,10 @@ def candidates(
     return chosen
 
 
-def estimator_for(candidate: Candidate, target: Column) -> BaseEstimator:
+def estimator_for(candidate: Candidate, names: FeatureNames, contract: Contract) -> BaseEstimator:
     """Return the unfitted estimator of a candidate, which knows all classes of the target."""
-    return CalibratedClassifier(clone(candidate.estimator), len(target.allowed))
+    del names
+    return CalibratedClassifier(clone(candidate.estimator), len(contract.target.allowed))
 
 
 def fitted_estimator(model: Pipeline) -> BaseEstimator:

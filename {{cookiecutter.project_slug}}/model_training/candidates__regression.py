@@ -12,7 +12,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
-from utils.config import Column, ProjectError
+from data_prep.feature_engineering import FeatureNames
+from utils.config import Contract, ProjectError
 
 
 class Candidate(NamedTuple):
@@ -66,9 +67,9 @@ def candidates(
     return chosen
 
 
-def estimator_for(candidate: Candidate, target: Column) -> BaseEstimator:
+def estimator_for(candidate: Candidate, names: FeatureNames, contract: Contract) -> BaseEstimator:
     """Return the unfitted estimator of a candidate."""
-    del target
+    del names, contract
     return clone(candidate.estimator)
 
 

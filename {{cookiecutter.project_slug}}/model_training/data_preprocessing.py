@@ -13,11 +13,11 @@ import pandas as pd
 
 from data_prep.feature_engineering import FeatureNames
 from data_prep.storage import Frame, read_parquet, write_parquet
+from model_training.splitting import split
 from utils.config import (
     SAMPLING_WEIGHT,
     Contract,
     ProjectError,
-    Split,
     load_contract,
     load_params,
 )
@@ -26,50 +26,6 @@ from utils.outcome import encode
 from utils.paths import FEATURES, RECENT, SAMPLE, TEST, TRAIN
 
 log = logging.getLogger(__name__)
-
-
-def _draw(frame: Frame, contract: Contract, seed: int) -> npt.NDArray[np.int64]:
-    """Return the numbers of the rows in a drawn order, any part of which has all classes alike."""
-    drawn = np.random.default_rng(seed).permutation(frame.shape[0])
-    target = contract.target
-    if not target.allowed or target.name not in frame.columns:
-        return drawn
-    classes = np.array(frame[target.name].to_list(), dtype=object)[drawn]
-    places = np.zeros(drawn.size)
-    for label in target.allowed:
-        of_class = classes == label
-        places[of_class] = (np.arange(of_class.sum()) + 0.5) / max(of_class.sum(), 1)
-    return drawn[np.argsort(places, kind="stable")]
-
-
-def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Frame]:
-    """Hold out rows for the final evaluation.
-
-    Args:
-        frame: one row per identifier.
-        contract: names the timestamp and identifier columns.
-        settings: ``time`` holds out the newest rows, as if the model had been trained before
-            they arrived; ``random`` draws them with ``seed``, of each class the same share.
-
-    Returns:
-        Training rows and held-out rows; training rows are ordered by time for ``time``.
-
-    Raises:
-        ProjectError: one of the two parts would be empty.
-    """
-    rows = frame.shape[0]
-    held_out = round(rows * settings.test_share)
-    if held_out in {0, rows}:
-        raise ProjectError(
-            f"split.test_share {settings.test_share} of {rows} rows leaves one part empty. "
-            "Provide more rows or change the share in params.yaml."
-        )
-    if settings.method == "time":
-        timestamp = contract.with_role("timestamp")[0].name
-        ordered = frame.sort(timestamp, *contract.identifiers)
-        return ordered.head(rows - held_out), ordered.tail(held_out)
-    drawn = _draw(frame, contract, settings.seed)
-    return frame[np.sort(drawn[held_out:])], frame[np.sort(drawn[:held_out])]
 
 
 def model_inputs(frame: Frame, names: FeatureNames) -> pd.DataFrame:

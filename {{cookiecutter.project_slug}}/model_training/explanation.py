@@ -20,6 +20,7 @@ from data_viz.summaries import Array
 from model_training.candidates import scores
 from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.error_analysis import PAIRED, Tested, weak_segments
+from model_training.finishing import up_to_date
 from model_training.judged import Judged, Losses
 from model_training.model_file import load_model
 from model_training.outcomes import outcomes
@@ -210,7 +211,7 @@ def main() -> None:
     steps = recipe(params, contract)
     outcome, weights = outcomes(test, steps), row_weights(test, contract)
     explained = Explained(
-        model=load_model(SELECTED),
+        model=up_to_date(load_model(SELECTED), model_inputs(test, feature_names(steps)), outcome),
         recipe=steps,
         records=read_parquet(RECENT),
         drawn=drawn_answers(outcome, weights, contract.target),

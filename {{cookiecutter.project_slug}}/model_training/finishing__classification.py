@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from model_training.calibration import calibration
@@ -56,3 +57,15 @@ def finish(
         calibration=found,
     )
     return Finished(model, scores, decision)
+
+
+def up_to_date(model: Pipeline, inputs: pd.DataFrame, outcome: Array) -> Pipeline:
+    """Return a fitted model as it is measured and served: unchanged, for it keeps no history.
+
+    Args:
+        model: encoder and estimator.
+        inputs: of the held-out rows, shape (n, features).
+        outcome: shape (n,).
+    """
+    del inputs, outcome
+    return model

@@ -17,6 +17,7 @@ from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights
+from model_training.finishing import up_to_date
 from model_training.hyperparameters import starting_points
 from model_training.model_file import load_model
 from model_training.judged import Judged
@@ -158,7 +159,8 @@ def _baseline_scores(train: Frame, test: Frame, contract: Contract) -> Array:
     competing = candidates(points, params.selection.metric, params.split.seed)
     model = pipeline(competing[BASELINE], names, contract)
     fit(model, model_inputs(train, names), outcomes(train, steps), row_weights(train, contract))
-    return scores(model, model_inputs(test, names))
+    held_out = model_inputs(test, names)
+    return scores(up_to_date(model, held_out, outcomes(test, steps)), held_out)
 
 
 def main() -> None:
@@ -169,7 +171,8 @@ def main() -> None:
     train, test = read_parquet(TRAIN), read_parquet(TEST)
     steps = recipe(params, contract)
     names, outcome = feature_names(steps), outcomes(test, steps)
-    predicted = scores(load_model(SELECTED), model_inputs(test, names))
+    held_out = model_inputs(test, names)
+    predicted = scores(up_to_date(load_model(SELECTED), held_out, outcome), held_out)
     weights = row_weights(test, contract)
     data = Measured(outcome, weights, predicted, _baseline_scores(train, test, contract))
     units = {"currency": value.currency, "target": contract.target.unit}

@@ -35,7 +35,8 @@ from model_deployment.postprocessing import predictions
 from model_deployment.preprocessing import model_inputs as serving_inputs
 from model_deployment.preprocessing import standardise_records
 from model_training.candidates import fitted_estimator, scores
-from model_training.data_preprocessing import model_inputs
+from model_training.data_preprocessing import model_inputs, target
+from model_training.finishing import up_to_date
 from model_training.lineage import environment, git_commit, libraries, settings_fingerprint
 from model_training.model_card import model_card
 from model_training.model_file import load_model, save_model
@@ -221,7 +222,9 @@ def main() -> None:
     data = convert(read_json(RETRIEVAL), DataVersion, str(RETRIEVAL))
     steps = recipe(params, contract)
     names = feature_names(steps)
-    model = load_model(SELECTED)
+    train, test = (read_parquet(path) for path in (TRAIN, TEST))
+    seen, held_out = (model_inputs(table, names) for table in (train, test))
+    model = up_to_date(load_model(SELECTED), held_out, target(test, contract))
     graph = build_graph(model, names).SerializeToString(deterministic=True)
     identity = Metadata(
         version="",
@@ -240,8 +243,7 @@ def main() -> None:
     digest = hashlib.sha256(graph + msgspec.json.encode(identity)).hexdigest()
     # Readers of CSV files take a bare digest like 3e5658304656 for a number, here infinity.
     version = f"v{digest[:12]}"
-    train, test = (model_inputs(read_parquet(path), names) for path in (TRAIN, TEST))
-    generated = generated_inputs(model, train, names, GENERATED_ROWS, params.split.seed)
+    generated = generated_inputs(model, seen, names, GENERATED_ROWS, params.split.seed)
     MODELS.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=MODELS, prefix=".") as temporary:
         directory = Path(temporary) / version
@@ -255,8 +257,8 @@ def main() -> None:
                 model,
                 scorer,
                 {
-                    "the training rows": train,
-                    "the held-out rows": test,
+                    "the training rows": seen,
+                    "the held-out rows": held_out,
                     "generated rows": generated,
                 },
             ),
@@ -269,7 +271,7 @@ def main() -> None:
             settings_sha256=settings_fingerprint(params),
             environment=environment(),
         )
-        write_text(directory / CARD, model_card(params, metadata, report, selection, len(train)))
+        write_text(directory / CARD, model_card(params, metadata, report, selection, len(seen)))
         files = {path.name: sha256(path) for path in sorted(directory.iterdir())}
         write_json(directory / METADATA, msgspec.structs.replace(metadata, files=files))
         # A version is never rewritten: the same version has the same content.
@@ -280,7 +282,7 @@ def main() -> None:
     summary = {
         "version": version,
         "parity": parity,
-        "rows_compared": len(train) + len(test) + len(generated),
+        "rows_compared": len(seen) + len(held_out) + len(generated),
         "bytes": len(graph),
     }
     write_json(EXPORT, summary)

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
@@ -34,11 +33,11 @@ from model_training.results import (
     Selection,
     score_columns,
 )
+from model_training.splitting import Folds, Rows, make_folds, part_of
 from utils.config import (
     Contract,
     Params,
     ProjectError,
-    Split,
     convert,
     load_contract,
     load_params,
@@ -53,8 +52,6 @@ BASELINE = "baseline"
 LEARNING_CURVE_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
 
 Array = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
-Folds = list[tuple[Rows, Rows]]
 
 log = logging.getLogger(__name__)
 
@@ -70,34 +67,10 @@ class Comparison(NamedTuple):
     value: Value
 
 
-def make_folds(outcome: Array, settings: Split) -> Folds:
-    """Return (training, validation) row numbers per fold.
-
-    ``time`` trains on the past and validates on what follows it, in expanding windows, so rows
-    must be in time order; ``random`` shuffles, keeping the share of each value of the target that
-    occurs often enough for every fold.
-    """
-    count, seed = settings.folds, settings.seed
-    _, codes, counts = np.unique(outcome, axis=0, return_inverse=True, return_counts=True)
-    strata = np.where(counts[codes] >= count, codes, -1)
-    if settings.method == "time":
-        splitter = TimeSeriesSplit(n_splits=count)
-    elif np.count_nonzero(strata < 0) in range(1, count):
-        # Too few are left over to be a stratum; they join the largest.
-        strata[strata < 0] = np.argmax(counts)
-        splitter = StratifiedKFold(n_splits=count, shuffle=True, random_state=seed)
-    else:
-        splitter = StratifiedKFold(n_splits=count, shuffle=True, random_state=seed)
-    try:
-        return list(splitter.split(np.zeros((len(outcome), 1)), strata))
-    except ValueError as error:
-        raise ProjectError(f"split.folds is {count} for {len(outcome)} rows: {error}") from error
-
-
 def pipeline(candidate: Candidate, names: FeatureNames, contract: Contract) -> Pipeline:
     """Return the unfitted encoder and estimator of a candidate as one model."""
     prepared = encoder(names, contract, impute=candidate.impute, scale=candidate.scale)
-    estimator = estimator_for(candidate, contract.target)
+    estimator = estimator_for(candidate, names, contract)
     return Pipeline([("encode", prepared), ("estimate", estimator)])
 
 
@@ -150,7 +123,7 @@ def _learned(
     """Return rows used, training and validation score of a task (share, training, validation)."""
     share, training, validation = task
     inputs, outcome, weights = data
-    part = training[: max(2, round(share * training.size))]
+    part = part_of(training, share)
     if np.unique(outcome[part]).size < 2:  # noqa: PLR2004
         return None
     fitted = fit(clone(model), inputs.iloc[part], outcome[part], weights[part])
@@ -227,7 +200,7 @@ def load_comparison(params: Params, contract: Contract) -> Comparison:
         raise ProjectError(
             f"{contract.target.name} has a single value in the training rows: nothing to learn."
         )
-    folds = make_folds(outcome, params.split)
+    folds = make_folds(train, outcome, contract, params.split)
     return Comparison(inputs, outcome, weights, folds, metric, value)
 
 

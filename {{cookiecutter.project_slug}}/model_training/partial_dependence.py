@@ -59,7 +59,8 @@ class Curve(NamedTuple):
 def inputs_of(recipe: Recipe) -> list[Input]:
     """Return all that can be set: columns of records, durations and parts of the calendar.
 
-    Logarithms and ratios are not among them: they move with what they come from.
+    Logarithms and ratios are not among them: they move with what they come from. Nor are numbers of
+    days, which tell moments apart and would say nothing alone.
     """
     steps = recipe.transformation
 
@@ -77,6 +78,7 @@ def inputs_of(recipe: Recipe) -> list[Input]:
             Input(f"{name}_{part}", "calendar", (name,), "")
             for name, parts in steps.calendar.items()
             for part in parts
+            if part != "day"
         ),
     ]
 

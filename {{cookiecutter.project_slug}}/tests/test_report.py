@@ -119,6 +119,7 @@ def test_the_report_is_complete_and_self_contained(in_project: Path) -> None:
         "exploration",
         "hyperparameters",
         "models",
+        *(["backtest"] if load_contract().series is not None else []),
         TITLE.lower().replace(" ", "-"),
         "explanation-and-errors",
         "deployment",

@@ -30,7 +30,7 @@ Relation = Literal["<", "<=", "==", "!=", ">=", ">", "in", "not in", "missing", 
 SamplingMethod = Literal[
     "none", "random", "stratified", "weighted", "reservoir", "importance", "filter"
 ]
-CalendarPart = Literal["hour", "weekday", "month"]
+CalendarPart = Literal["hour", "weekday", "month", "day"]
 Hyperparameter = bool | int | float | str | None
 Task = Literal["classification", "regression", "forecasting", "clustering", "anomaly_detection"]
 # What these tasks look for is in the inputs; a target only tells how well they do.
@@ -134,6 +134,19 @@ class Unique(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     tolerated_share: float = 0.0
 
 
+class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What makes rows the daily values of series, for tasks that look ahead.
+
+    ``by`` names the column that tells the series apart, ``time`` the one with the day. The pattern of
+    a series repeats after ``season`` days, and up to ``horizon`` days ahead are forecast.
+    """
+
+    by: str
+    time: str
+    season: int
+    horizon: int
+
+
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The data contract of one table."""
 
@@ -143,6 +156,7 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: tuple[Column, ...]
     unique: tuple[Unique, ...] = ()
     rules: tuple[Rule, ...] = ()
+    series: Series | None = None
 
     def with_role(self, *roles: Role) -> list[Column]:
         """Return the columns that have one of ``roles``, in the order of the contract."""
@@ -218,7 +232,10 @@ class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Transformation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Columns derived one by one: durations, parts of the calendar, logarithms."""
+    """Columns derived one by one: durations, parts of the calendar, logarithms.
+
+    The part ``day`` is the number of days since the beginning of 1970.
+    """
 
     elapsed_days: dict[str, Interval]
     calendar: dict[str, tuple[CalendarPart, ...]]
@@ -491,6 +508,23 @@ def _rule_problems(contract: Contract) -> Iterable[str]:
         yield from _share_problems("tolerated_share of unique columns", unique.tolerated_share)
 
 
+def _series_problems(contract: Contract) -> Iterable[str]:
+    series = contract.series
+    if series is None:
+        return
+    names = {column.name for column in contract.with_role("categorical") if column.allowed}
+    if series.by not in names:
+        yield (
+            f"series.by names {series.by!r}, but must name a categorical column that lists all "
+            "series under allowed"
+        )
+    if series.time not in {column.name for column in contract.with_role("timestamp")}:
+        yield f"series.time names {series.time!r}, which is not a timestamp column"
+    for name, days in (("season", series.season), ("horizon", series.horizon)):
+        if days < 1:
+            yield f"series.{name} is {days}, but must be at least 1"
+
+
 def _contract_problems(contract: Contract) -> Iterable[str]:
     for name, count in Counter(column.name for column in contract.columns).items():
         if count > 1:
@@ -507,6 +541,7 @@ def _contract_problems(contract: Contract) -> Iterable[str]:
         yield from _value_problems(column)
     yield from _source_problems(contract)
     yield from _rule_problems(contract)
+    yield from _series_problems(contract)
 
 
 # What each method of sampling takes; of the alternatives in a pair, exactly one.
@@ -577,6 +612,18 @@ def _target_problems(params: Params, contract: Contract) -> Iterable[str]:
         )
 
 
+def _forecast_problems(params: Params, contract: Contract) -> Iterable[str]:
+    """Yield what keeps series from being forecast."""
+    series, task = contract.series, params.project.task
+    if (series is None) == (task == "forecasting"):
+        yield f"the section series of schema.yaml goes with the task forecasting, not with {task}"
+    elif series is not None:
+        if params.split.method != "time":
+            yield f"split.method is {params.split.method!r}, but series are held out by 'time'"
+        if "day" not in params.transformation.calendar.get(series.time, ()):
+            yield f"transformation.calendar lacks the part day of {series.time!r}"
+
+
 def _range_problems(name: str, space: Space) -> Iterable[str]:
     low, high, start = space.low, space.high, space.start
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
@@ -640,6 +687,7 @@ def _params_problems(params: Params, contract: Contract) -> Iterable[str]:
     yield from _label_problems(params, contract)
     yield from _sampling_problems(params.sampling, contract)
     yield from _target_problems(params, contract)
+    yield from _forecast_problems(params, contract)
     yield from _search_problems(params.selection)
     timestamps = {column.name for column in contract.with_role("timestamp")}
     numeric = {column.name for column in contract.with_role("numeric")}

@@ -142,6 +142,11 @@ def labels_part(folder: Path) -> str:
     return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("labels*.md")))
 
 
+def backtest_part(folder: Path) -> str:
+    """Return what the backtest has written down."""
+    return (folder / "backtest.md").read_text(encoding="utf-8")
+
+
 def sampling_text(sampling: Sampling, report: dict[str, Any]) -> str:
     """Say how the rows that everything after validation sees were drawn."""
     read, kept = f"{report['rows_read']:,}", f"{report['rows_kept']:,}"
@@ -404,6 +409,8 @@ def measured_parts(params: Params, contract: Contract) -> dict[str, str]:
     }
     if contract.target.assigned:
         parts["labels"] = labels_part(REPORTS)
+    if contract.series is not None:
+        parts["backtest"] = backtest_part(REPORTS)
     return parts
 
 

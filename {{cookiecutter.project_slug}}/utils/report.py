@@ -198,6 +198,7 @@ def sections(params: Params, parts: dict[str, str], readme: str) -> Iterable[Sec
         "Exploration": parts["exploration"],
         "Hyperparameters": parts["search"],
         "Models": parts["model"],
+        **({"Backtest": parts["backtest"]} if "backtest" in parts else {}),
         TITLE: parts[RESULT],
         "Explanation and errors": parts["explanation"],
         "Deployment": f"{parts['deployment']}\n\n{serving_part(params)}",

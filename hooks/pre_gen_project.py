@@ -41,7 +41,26 @@ REFUSED: list[dict[str, Any]] = [
         "format of the messages: csv, json, avro or protobuf.",
     },
     {
-    "task": ["classification", "regression", "forecasting", "clustering"],
+        "when": {"task": ["forecasting"], "objective": ["ranking"]},
+        "reason": "A forecast says how much, not which comes first. Choose the objective "
+        "typical_error, large_errors or business_value.",
+    },
+    {
+        "when": {"task": ["forecasting"], "label_source": ["hand", "programmatic"]},
+        "reason": "The values of a series show themselves as time passes, so nobody has to label "
+        "them. Leave label_source at natural.",
+    },
+    {
+        "when": {"task": ["clustering"], "objective": ["ranking", "business_value"]},
+        "reason": "A clustering ranks nothing, and what a cluster is worth depends on what is done "
+        "with it. Choose objective typical_error, for clusters that are compact and separate, or "
+        "large_errors, for few rows that fit into no cluster.",
+    },
+    {
+        "when": {"task": ["clustering"], "label_source": ["hand", "programmatic"]},
+        "reason": "A clustering learns without labels, so nobody has to assign any. Leave "
+        "label_source at its default; to learn clusters that people name, choose task "
+        "classification.",
     },
 ]
 

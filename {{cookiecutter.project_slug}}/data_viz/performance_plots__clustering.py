@@ -66,6 +66,8 @@ def silhouette_figure(outcome: Array, predicted: Array, decision: Decision) -> F
     """Show the silhouettes of the rows of each cluster, sorted, and the mean of all."""
     figure, (axes,) = panels(1, "Silhouettes of the held-out rows", height=4.6)
     silhouettes = row_silhouettes(outcome, predicted, np.ones(len(outcome)))
+    several = bool(np.isfinite(silhouettes).all())
+    silhouettes = np.nan_to_num(silhouettes)
     codes, start = assigned(predicted), 0
     gap = max(1, len(outcome) // 100)
     for code, cluster in enumerate(decision.clusters):
@@ -85,8 +87,9 @@ def silhouette_figure(outcome: Array, predicted: Array, decision: Decision) -> F
         )
         start += found.size + gap
     mean = float(silhouettes.mean())
-    axes.axvline(mean, color=GREY, linestyle="--", linewidth=1.4, label=f"mean {mean:.3f}")
-    axes.set_xlim(min(-0.1, float(np.nanmin(silhouettes)) - 0.05), 1)
+    shown = f"mean {mean:.3f}" if several else "not defined for one cluster"
+    axes.axvline(mean, color=GREY, linestyle="--", linewidth=1.4, label=shown)
+    axes.set_xlim(min(-0.1, float(silhouettes.min()) - 0.05), 1)
     axes.set_xlabel("silhouette: 1 at the own centre, 0 half-way to the next one")
     axes.set_ylabel("held-out rows by cluster")
     axes.set_yticks([])

@@ -41,7 +41,7 @@ def settings(params: Params) -> dict[str, object]:
     return {
         name: value
         for name, value in sections.items()
-        if name not in WITHOUT_INFLUENCE and value is not None
+        if name not in WITHOUT_INFLUENCE and value not in (None, {})
     }
 
 

@@ -107,7 +107,7 @@ def test_texts_of_the_user_cannot_change_the_layout(in_project: Path, contract: 
     assert "<script>" not in card.replace(code(HOSTILE), "")
     assert "\n# *c*" not in card
     assert r"\<script\>" in card
-    assert contract.table not in card
+    assert code(contract.table) not in card
 
 
 @pytest.mark.parametrize(

@@ -164,11 +164,11 @@ def test_labels_and_an_assigned_target_go_together(tmp_path: Path) -> None:
         (True, None, "is assigned, but there is no section labels"),
         (False, {}, "labels is set, but the target"),
     ):
-        changed = [
-            msgspec.structs.replace(column, assigned=assigned and column.role == "target")
-            for column in contract.columns
-        ]
-        schema = written(tmp_path, msgspec.structs.replace(contract, columns=tuple(changed)))
+        others = [column for column in contract.columns if column.role != "target"]
+        answers = contract.with_role("target") or [Column("answer", "target", "float", "Answer.")]
+        changed = [msgspec.structs.replace(column, assigned=assigned) for column in answers]
+        columns = (*others, *changed)
+        schema = written(tmp_path, msgspec.structs.replace(contract, columns=columns))
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump({**params, "labels": labels}), encoding="utf-8")
         with pytest.raises(ProjectError, match=message):

@@ -421,13 +421,15 @@ def test_a_change_over_time_and_a_long_tail_are_found(orders: Frame, contract: C
 def test_exploration_saw_the_training_rows_only(project: Path) -> None:
     report = read_json(project / exploration.REPORT)
     train = pl.read_parquet(project / "data/train.parquet")
-    target = report["numeric"][report["target"]]
-    assert report["rows"] == train.height == target["rows"]
-    assert target["mean"] == pytest.approx(train[report["target"]].mean())
+    name = report["target"] or next(iter(report["numeric"]))
+    described = report["numeric"][name]
+    assert report["rows"] == train.height == described["rows"]
+    assert described["mean"] == pytest.approx(train[name].mean())
     stamp = report["period"]["column"]
     assert report["period"]["end"] == str(train[stamp].max()).replace(" ", "T")
     drawn = {path.stem for path in (project / exploration.FIGURES).iterdir()}
-    assert {"distributions", "target_relations", "timeline"} <= drawn
+    assert {"distributions", "timeline"} <= drawn
+    assert ("target_relations" in drawn) == load_contract(project / "schema.yaml").has_target
 
 
 # Dashboard
@@ -470,7 +472,8 @@ def test_dashboard_shows_what_was_measured(project: Path, monkeypatch: pytest.Mo
 def test_dashboard_shows_any_column(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = page(project, monkeypatch)
     contract = load_contract()
-    assert opened.selectbox[0].value == contract.target.name
+    first = [*contract.with_role("target"), *contract.with_role("numeric")][0]
+    assert opened.selectbox[0].value == first.name
     for role in ("numeric", "categorical"):
         column = contract.with_role(role)[0]
         opened.selectbox[0].select(column.name).run()

@@ -1,29 +1,26 @@
 """Split, encoders, selection, evaluation and export."""
 
 import re
+from contextlib import chdir
 from pathlib import Path
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import skops.io
-from sklearn.linear_model import Lasso
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
-from data_prep.sampling import sample
 from data_prep.storage import Frame, read_parquet
 from model_deployment.artefact import Scorer, load_artefact, open_graph, read_pointer
 from model_training import model_export
-from model_training.candidates import Candidate, candidates, estimator_for, scores
-from model_training.data_preprocessing import model_inputs, row_weights, split, target
+from model_training.candidates import candidates, scores
+from model_training.data_preprocessing import model_inputs, row_weights, split
 from model_training.encoding import encoder
 from model_training.hyperparameters import starting_points
 from model_training.model_evaluation import Measured, bootstrap, segment_results
-from model_training.model_export import check_parity, generated_inputs, thresholds
+from model_training.model_export import check_parity, generated_inputs
 from model_training.model_file import load_model
 from model_training.model_selection import (
     BASELINE,
@@ -34,6 +31,7 @@ from model_training.model_selection import (
     pipeline,
 )
 from model_training.onnx_graph import build_graph
+from model_training.outcomes import outcomes
 from model_training.results import CandidateResult, Estimate
 from tests.conftest import BUNDLED, values
 from utils.config import (
@@ -44,14 +42,13 @@ from utils.config import (
     Params,
     ProjectError,
     Recipe,
-    Sampling,
     Split,
     load_contract,
     load_params,
 )
 from utils.config import recipe as project_recipe
 from utils.files import read_json
-from utils.metrics import METRICS, Metric, Value, load_value
+from utils.metrics import METRICS, Metric, Value, levels, load_value
 
 
 def orders(rows: int) -> Frame:
@@ -137,11 +134,11 @@ def test_unknown_candidates_and_hyperparameters_are_named(name: str) -> None:
 
 
 def test_a_hyperparameter_out_of_range_is_refused() -> None:
-    settings: dict[str, dict[str, float | int | str | None]] = {
-        "random_forest": {"n_estimators": "many"}
-    }
-    with pytest.raises(ProjectError, match=r"random_forest.*n_estimators"):
-        candidates(settings, next(iter(METRICS)), 0)
+    params = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml")
+    name = competing()[0]
+    setting = next(iter(params.selection.candidates[name]))
+    with pytest.raises(ProjectError, match=f"{name}.*{setting}"):
+        candidates({name: {setting: "many"}}, next(iter(METRICS)), 0)
 
 
 class Trained:
@@ -154,7 +151,8 @@ class Trained:
         self.names = feature_names(self.recipe)
         train = read_parquet(root / "data/train.parquet")
         self.inputs = model_inputs(train, self.names)
-        self.outcome = target(train, self.contract)
+        with chdir(root):
+            self.outcome = outcomes(train, self.recipe)
         self.value: Value = load_value(self.params.value, self.contract.target)
 
     def fitted(self, name: str, rows: int = 400) -> Pipeline:
@@ -196,36 +194,6 @@ def test_every_candidate_that_can_win_is_served_exactly(
     drawn = generated_inputs(model, trained.inputs, trained.names, 10_000, seed=3)
     assert drawn.isna().any().any()
     assert check_parity(model, scorer, {"generated rows": drawn}) < 1e-12
-
-
-def test_generated_rows_lie_on_and_beside_the_thresholds(trained: Trained) -> None:
-    model = trained.fitted("hist_gradient_boosting")
-    drawn = generated_inputs(model, trained.inputs, trained.names, 4000, seed=3)
-    splits = thresholds(model, len(trained.names.numeric))
-    position = int(np.argmax([found.size for found in splits]))
-    column = drawn[trained.names.numeric[position]].to_numpy()
-    assert np.isin(column, splits[position]).any()
-    assert np.isin(column, np.nextafter(splits[position], np.inf)).any()
-
-
-def test_a_forest_of_lone_leaves_is_served_exactly(trained: Trained, tmp_path: Path) -> None:
-    selection = trained.params.selection
-    settings = {"hist_gradient_boosting": {"max_iter": 2, "min_samples_leaf": 400}}
-    candidate = candidates(settings, selection.metric, 1)["hist_gradient_boosting"]
-    model = pipeline(candidate, trained.names, trained.contract)
-    model.fit(trained.inputs.head(300), trained.outcome[:300])
-    (tmp_path / "model.onnx").write_bytes(build_graph(model, trained.names).SerializeToString())
-    scorer = open_graph(tmp_path / "model.onnx", trained.recipe)
-    assert check_parity(model, scorer, {"rows": trained.inputs}) < 1e-12
-
-
-def test_an_estimator_without_an_exact_route_is_refused(trained: Trained) -> None:
-    prepared = encoder(trained.names, trained.contract, impute=True, scale=True)
-    estimator = estimator_for(Candidate(Lasso(), True, True), trained.contract.target)
-    model = Pipeline([("encode", prepared), ("estimate", estimator)])
-    model.fit(trained.inputs.head(100), trained.outcome[:100])
-    with pytest.raises(ProjectError, match="Lasso has no exact route"):
-        build_graph(model, trained.names)
 
 
 def test_a_model_that_differs_is_not_published(
@@ -318,36 +286,6 @@ def test_fitting_with_a_weight_of_2_is_fitting_with_a_row_given_twice(trained: T
     assert np.abs(weighted - fitted(everything, np.ones(300))).max() > 1e-2
 
 
-def test_weights_of_an_importance_sample_give_the_metric_of_the_whole_table(
-    trained: Trained, tmp_path: Path
-) -> None:
-    predicted = scores(trained.fitted(competing()[0]), trained.inputs)
-    metric = METRICS[next(iter(METRICS))].function
-    ones = np.ones(trained.outcome.size)
-    whole = metric(trained.outcome, predicted, ones, trained.value)
-    # rows that are predicted badly are drawn more often, which misleads without weights
-    off = [
-        metric(trained.outcome[[row]], predicted[[row]], ones[:1], trained.value)
-        for row in range(ones.size)
-    ]
-    table = pa.table({"row": np.arange(ones.size), "weight": np.array(off) + 1e-3})
-    source = tmp_path / "source.parquet"
-    pq.write_table(table, source)
-    key = Contract("t", "", "", (Column("row", "identifier", "integer", ""),))
-    estimates, ignoring = [], []
-    for seed in range(30):
-        settings = Sampling("importance", seed, rows=200, weight="weight")
-        sample(source, tmp_path / "sample.parquet", key, settings)
-        drawn = read_parquet(tmp_path / "sample.parquet")
-        rows, weights = np.array(drawn["row"].to_list()), row_weights(drawn, key)
-        part = (trained.outcome[rows], predicted[rows])
-        estimates.append(metric(*part, weights, trained.value))
-        ignoring.append(metric(*part, ones[: rows.size], trained.value))
-    error = np.std(estimates) / np.sqrt(30)
-    assert abs(np.mean(estimates) - whole) < 4 * error + 0.01 * whole
-    assert abs(np.mean(ignoring) - whole) > 0.2 * whole
-
-
 def test_weights_multiply_and_are_checked(contract: Contract) -> None:
     counted = Column("count", "weight", "float", "Rows this one stands for.")
     wide = Contract("t", "", "", (*contract.columns, counted))
@@ -389,15 +327,17 @@ def test_a_metric_without_a_value_is_reported_as_undefined(trained: Trained) -> 
 
 def test_segments_cover_every_row_once(trained: Trained, project: Path) -> None:
     test = read_parquet(project / "data/test.parquet")
-    outcome = target(test, trained.contract)
+    with chdir(project):
+        outcome = outcomes(test, trained.recipe)
     predicted = scores(trained.fitted(BASELINE), model_inputs(test, trained.names))
-    data = Measured(outcome, np.ones(outcome.size), predicted, predicted)
+    ones = np.ones(test.shape[0])
+    data = Measured(outcome, ones, predicted, predicted)
     column = trained.params.evaluation.segments[0]
     metric = METRICS[trained.params.selection.metric]
     found = segment_results(test, data, (column,), metric, trained.value)
     assert sum(segment.rows for segment in found) == test.shape[0]
     weighted = sum(segment.rows * segment.mean_outcome for segment in found) / test.shape[0]
-    assert weighted == pytest.approx(outcome.mean())
+    assert weighted == pytest.approx(levels(outcome, predicted, ones)[0])
 
 
 def test_the_model_beats_the_naive_baseline(project: Path) -> None:

@@ -17,6 +17,8 @@ from utils.logging import JsonFormatter, TextFormatter, configure, run
 from utils.markdown import escape
 from utils.readme import replace_parts
 
+ANSWER = {"name": "answer", "role": "target", "type": "float", "description": "Answer."}
+
 
 def changed(tmp_path: Path, name: str, path: str, value: object) -> Path:
     """Write a copy of a configuration file with one entry changed; ``...`` deletes it."""
@@ -96,9 +98,9 @@ def test_bad_ranges_are_refused_with_their_place(
         ("columns.0.colour", "red", "unknown field `colour`"),
         ("columns.0.role", "hero", "Invalid enum value 'hero'"),
         ("columns.0.role", "numeric", "role numeric but the type string"),
-        ("columns.0.role", "target", "2 columns have the role target"),
+        ("columns", [ANSWER, {**ANSWER, "name": "other"}], "2 columns have the role target"),
         ("columns.1.name", "twice", None),
-        ("columns", [], "0 columns have the role target; one is needed; no column has the role"),
+        ("columns", [], "no column has the role identifier; at least one is needed"),
     ],
 )
 def test_bad_contracts_are_refused_with_their_place(

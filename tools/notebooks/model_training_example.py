@@ -29,17 +29,18 @@ from data_viz.plot_utils import candidates_figure, learning_curve_figure
 from model_deployment.artefact import load_artefact
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
+from model_training.finishing import up_to_date
 from model_training.model_evaluation import Measured, bootstrap
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_file import load_model
 from model_training.model_selection import (
     BASELINE,
     fit,
-    make_folds,
     out_of_fold,
     pipeline,
 )
 from model_training.results import SearchReport, Selection
+from model_training.splitting import make_folds
 from utils.config import convert, load_contract, load_params, recipe
 from utils.files import read_json
 from utils.metrics import METRICS, load_value
@@ -66,12 +67,12 @@ pd.DataFrame(
 # %% [markdown]
 # Each fold fits on some rows and is measured on others; where the newest rows are held out, that is
 # always the past and what followed it. A candidate is worth its complexity only if it beats the
-# naive baseline, which knows nothing but the target. Each candidate has the hyperparameters that the
+# naive baseline, which no input tells anything. Each candidate has the hyperparameters that the
 # search found best.
 
 # %%
 metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
-folds = make_folds(outcome, params.split)
+folds = make_folds(train, outcome, contract, params.split)
 selection = convert(read_json(SELECTION), Selection, str(SELECTION))
 points = {result.name: result.hyperparameters for result in selection.candidates}
 competing = candidates(points, params.selection.metric, params.split.seed)
@@ -131,7 +132,8 @@ learning_curve_figure(
 held_out, actual = model_inputs(test, names), target(test, contract)
 fitted = {name: pipeline(competing[name], names, contract) for name in (BASELINE, linear)}
 predicted = {
-    name: scores(fit(model, inputs, outcome, weights), held_out) for name, model in fitted.items()
+    name: scores(up_to_date(fit(model, inputs, outcome, weights), held_out, actual), held_out)
+    for name, model in fitted.items()
 }
 estimates = bootstrap(
     metric,

@@ -1,8 +1,9 @@
 """The history of several series, and what is known of it when a forecast is made.
 
 Days and series are places in a table of values, shape (series, days), NaN where nothing was
-observed. A forecast of day ``t``, ``step`` days ahead, is made at its origin ``t - step`` and may use
-nothing that is newer. All windows are in seasons, so that each day of the season counts the same.
+observed. A forecast of day ``t``, ``step`` days ahead, is made at its origin ``t - step`` and may
+use nothing that is newer. All windows are in seasons, so that each day of the season counts the
+same.
 """
 
 from typing import NamedTuple

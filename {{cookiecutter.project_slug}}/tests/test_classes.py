@@ -29,10 +29,11 @@ from model_training.candidates import Candidate, candidates, scores
 from model_training.data_preprocessing import target
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_file import load_model
-from model_training.model_selection import fit, make_folds, pipeline, unseen_scores
+from model_training.model_selection import fit, pipeline, unseen_scores
 from model_training.onnx_graph import build_graph
 from model_training.results import score_columns, scores_of
 from model_training.row_losses import DRAWN
+from model_training.splitting import make_folds
 from model_training.worth import measured
 from tests.conftest import BUNDLED, MARKERS, ROOT, run_stage
 from utils.config import (
@@ -331,7 +332,8 @@ def test_a_class_that_a_fold_lacks_does_not_break_it() -> None:
     task = ("model", training, np.arange(300))
     predicted = unseen_scores({"model": model}, inputs, outcome, np.ones(300), task)
     assert (predicted[:, 11] == 0).all()
-    folds = make_folds(outcome, Split("random", 0.2, 5, 1))
+    frame = nw.from_native(inputs, eager_only=True)
+    folds = make_folds(frame, outcome, CONTRACT, Split("random", 0.2, 5, 1))
     assert sorted(np.concatenate([unseen for _, unseen in folds])) == list(range(300))
     counts = [Counter(outcome[unseen])[2.0] for _, unseen in folds]
     assert max(counts) - min(counts) <= 1, "frequent classes are spread evenly"

@@ -1,4 +1,4 @@
-"""Split, encoders, selection, evaluation and export."""
+"""Encoders, selection, evaluation and export."""
 
 import re
 from contextlib import chdir
@@ -12,12 +12,14 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
-from data_prep.storage import Frame, read_parquet
+from data_prep.sampling import sample
+from data_prep.storage import read_parquet
 from model_deployment.artefact import Scorer, load_artefact, open_graph, read_pointer
 from model_training import model_export
 from model_training.candidates import candidates, scores
-from model_training.data_preprocessing import model_inputs, row_weights, split
+from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.encoding import encoder
+from model_training.finishing import up_to_date
 from model_training.hyperparameters import starting_points
 from model_training.model_evaluation import Measured, bootstrap, segment_results
 from model_training.model_export import check_parity, generated_inputs
@@ -26,14 +28,14 @@ from model_training.model_selection import (
     BASELINE,
     choose,
     fit,
-    make_folds,
     out_of_fold,
     pipeline,
 )
 from model_training.onnx_graph import build_graph
 from model_training.outcomes import outcomes
 from model_training.results import CandidateResult, Estimate
-from tests.conftest import BUNDLED, values
+from model_training.splitting import make_folds
+from tests.conftest import BUNDLED
 from utils.config import (
     SAMPLING_WEIGHT,
     Column,
@@ -49,59 +51,6 @@ from utils.config import (
 from utils.config import recipe as project_recipe
 from utils.files import read_json
 from utils.metrics import METRICS, Metric, Value, levels, load_value
-
-
-def orders(rows: int) -> Frame:
-    """Return rows with identifier and timestamp, newest last, in shuffled order."""
-    shuffled = np.random.default_rng(0).permutation(rows)
-    moments = pd.Timestamp("2026-01-01") + pd.to_timedelta(shuffled, unit="D")
-    data = pd.DataFrame({"order_id": shuffled.astype(str), "ordered_at": moments})
-    return nw.from_native(data, eager_only=True)
-
-
-def test_time_split_holds_out_only_newer_rows(contract: Contract) -> None:
-    train, test = split(orders(50), contract, Split("time", 0.2, 5, 1))
-    assert test.shape[0] == 10
-    assert max(values(train, "ordered_at")) < min(values(test, "ordered_at"))
-    assert values(train, "ordered_at") == sorted(values(train, "ordered_at"))
-
-
-def test_random_split_is_complete_disjoint_and_repeatable(contract: Contract) -> None:
-    train, test = split(orders(50), contract, Split("random", 0.2, 5, 1))
-    again, _ = split(orders(50), contract, Split("random", 0.2, 5, 1))
-    other, _ = split(orders(50), contract, Split("random", 0.2, 5, 2))
-    assert sorted(values(train, "order_id") + values(test, "order_id")) == sorted(
-        values(orders(50), "order_id")
-    )
-    assert values(train, "order_id") == values(again, "order_id")
-    assert values(train, "order_id") != values(other, "order_id")
-
-
-def test_random_split_holds_out_the_same_share_of_each_class(contract: Contract) -> None:
-    returned = nw.new_series("returned", np.arange(500) % 50 == 0, backend="pandas")
-    frame = orders(500).with_columns(returned.cast(nw.Int64))
-    train, test = split(frame, contract, Split("random", 0.2, 5, 1))
-    assert (train.shape[0], test.shape[0]) == (400, 100)
-    assert sum(values(test, "returned")) == 2
-
-
-def test_split_refuses_an_empty_part(contract: Contract) -> None:
-    with pytest.raises(ProjectError, match="leaves one part empty"):
-        split(orders(3), contract, Split("time", 0.1, 5, 1))
-
-
-def test_folds_in_time_validate_on_what_follows() -> None:
-    outcome = np.tile([0.0, 1.0], 30)
-    for training, validation in make_folds(outcome, Split("time", 0.2, 4, 1)):
-        assert training.max() < validation.min()
-    drawn = make_folds(outcome, Split("random", 0.2, 4, 1))
-    assert sorted(np.concatenate([fold[1] for fold in drawn])) == list(range(60))
-    assert {outcome[fold[1]].mean() for fold in drawn} <= {7 / 15, 8 / 15}
-
-
-def test_too_many_folds_are_refused() -> None:
-    with pytest.raises(ProjectError, match=r"split\.folds is 9 for 4 rows"):
-        make_folds(np.array([0.0, 1.0, 0.0, 1.0]), Split("time", 0.2, 9, 1))
 
 
 def test_encoder_learns_only_from_the_rows_it_is_fitted_on(contract: Contract) -> None:
@@ -149,10 +98,10 @@ class Trained:
         self.params: Params = load_params(root / "params.yaml", root / "schema.yaml")
         self.recipe: Recipe = project_recipe(self.params, self.contract)
         self.names = feature_names(self.recipe)
-        train = read_parquet(root / "data/train.parquet")
-        self.inputs = model_inputs(train, self.names)
+        self.train = read_parquet(root / "data/train.parquet")
+        self.inputs = model_inputs(self.train, self.names)
         with chdir(root):
-            self.outcome = outcomes(train, self.recipe)
+            self.outcome = outcomes(self.train, self.recipe)
         self.value: Value = load_value(self.params.value, self.contract.target)
 
     def fitted(self, name: str, rows: int = 400) -> Pipeline:
@@ -232,14 +181,14 @@ def test_models_of_foreign_types_are_refused(tmp_path: Path) -> None:
 
 
 def test_out_of_fold_predictions_come_from_models_that_never_saw_the_row(trained: Trained) -> None:
-    folds = make_folds(trained.outcome[:200], Split("random", 0.2, 4, 1))
+    folds = make_folds(trained.train, trained.outcome, trained.contract, trained.params.split)
     selection = trained.params.selection
     points = starting_points(selection.candidates)
     candidate = candidates(points, selection.metric, 1)[competing()[0]]
     model = pipeline(candidate, trained.names, trained.contract)
-    inputs, outcome = trained.inputs.head(200), trained.outcome[:200]
+    inputs, outcome = trained.inputs, trained.outcome
     (training, validation), *_ = folds
-    weights = np.ones(200)
+    weights = np.ones(outcome.size)
     rows, predicted = next(iter(out_of_fold(model, inputs, outcome, weights, folds)))
     changed = outcome.copy()
     changed[validation] = changed[validation][::-1]
@@ -351,8 +300,11 @@ def test_the_live_artefact_gives_the_evaluated_scores(project: Path, trained: Tr
     artefact = load_artefact(project / "models")
     test = read_parquet(project / "data/test.parquet")
     inputs = model_inputs(test, trained.names)
+    measured = up_to_date(
+        load_model(project / "data/selected.skops"), inputs, target(test, trained.contract)
+    )
     served = artefact.scorer.score(
         inputs[trained.names.numeric].to_numpy(), inputs[trained.names.categorical].to_numpy(object)
     )
-    expected = scores(load_model(project / "data/selected.skops"), inputs)
+    expected = scores(measured, inputs)
     assert np.abs(served - expected).max() < 1e-9

@@ -14,7 +14,8 @@ from data_prep.storage import read_parquet
 from model_deployment.artefact import load_artefact, open_graph
 from model_deployment.postprocessing import SCORE, predictions
 from model_training.candidates import Candidate, candidates, estimator_for, scores
-from model_training.data_preprocessing import encoder, row_weights
+from model_training.data_preprocessing import row_weights
+from model_training.encoding import encoder
 from model_training.model_export import check_parity, generated_inputs, thresholds
 from model_training.model_selection import pipeline
 from model_training.onnx_graph import build_graph

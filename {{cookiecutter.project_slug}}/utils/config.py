@@ -137,8 +137,8 @@ class Unique(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What makes rows the daily values of series, for tasks that look ahead.
 
-    ``by`` names the column that tells the series apart, ``time`` the one with the day. The pattern of
-    a series repeats after ``season`` days, and up to ``horizon`` days ahead are forecast.
+    ``by`` names the column that tells the series apart, ``time`` the one with the day. The pattern
+    of a series repeats after ``season`` days, and up to ``horizon`` days ahead are forecast.
     """
 
     by: str

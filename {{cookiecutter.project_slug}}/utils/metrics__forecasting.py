@@ -179,8 +179,8 @@ def decision_summary(
         words=[
             f"The prediction interval, {width:.4g} wide on average, holds the value of "
             f"{coverage:.1%} of the held-out rows.",
-            f"The mean absolute error is {first.mean_absolute_error:.4g} for forecasts "
-            f"{first.days_ahead} day(s) ahead and {last.mean_absolute_error:.4g} for those "
-            f"{last.days_ahead} days ahead.",
+            f"The mean absolute error of forecasts is {first.mean_absolute_error:.4g} at "
+            f"{first.days_ahead} ahead and {last.mean_absolute_error:.4g} at {last.days_ahead} "
+            "ahead, counted in days.",
         ],
     )

@@ -80,9 +80,9 @@ def number_of_clusters(estimator: BaseEstimator) -> object:
     return getattr(estimator, number_setting(estimator))
 
 
-def estimator_for(candidate: Candidate, target: Column) -> BaseEstimator:
+def estimator_for(candidate: Candidate, names: FeatureNames, contract: Contract) -> BaseEstimator:
     """Return the unfitted estimator of a candidate."""
-    del target
+    del names, contract
     return NumberedClusters(clone(candidate.estimator))
 
 

@@ -19,8 +19,8 @@ from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.finishing import up_to_date
 from model_training.hyperparameters import starting_points
-from model_training.model_file import load_model
 from model_training.judged import Judged
+from model_training.model_file import load_model
 from model_training.model_selection import BASELINE, fit, pipeline
 from model_training.outcomes import measured_on, outcomes
 from model_training.results import (

@@ -12,7 +12,6 @@ import skops.io
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
-from data_prep.sampling import sample
 from data_prep.storage import read_parquet
 from model_deployment.artefact import Scorer, load_artefact, open_graph, read_pointer
 from model_training import model_export
@@ -300,9 +299,9 @@ def test_the_live_artefact_gives_the_evaluated_scores(project: Path, trained: Tr
     artefact = load_artefact(project / "models")
     test = read_parquet(project / "data/test.parquet")
     inputs = model_inputs(test, trained.names)
-    measured = up_to_date(
-        load_model(project / "data/selected.skops"), inputs, target(test, trained.contract)
-    )
+    with chdir(project):
+        outcome = outcomes(test, trained.recipe)
+    measured = up_to_date(load_model(project / "data/selected.skops"), inputs, outcome)
     served = artefact.scorer.score(
         inputs[trained.names.numeric].to_numpy(), inputs[trained.names.categorical].to_numpy(object)
     )

@@ -7,15 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import Lasso
-from sklearn.pipeline import Pipeline
 
 from data_prep.sampling import sample
 from data_prep.storage import read_parquet
 from model_deployment.artefact import load_artefact, open_graph
 from model_deployment.postprocessing import SCORE, predictions
-from model_training.candidates import Candidate, candidates, estimator_for, scores
+from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import row_weights
-from model_training.encoding import encoder
 from model_training.model_export import check_parity, generated_inputs, thresholds
 from model_training.model_selection import pipeline
 from model_training.onnx_graph import build_graph
@@ -59,10 +57,8 @@ def test_a_forest_of_lone_leaves_is_served_exactly(trained: Trained, tmp_path: P
 
 
 def test_an_estimator_without_an_exact_route_is_refused(trained: Trained) -> None:
-    prepared = encoder(trained.names, trained.contract, impute=True, scale=True)
-    estimator = estimator_for(Candidate(Lasso(), True, True), trained.contract.target)
-    model = Pipeline([("encode", prepared), ("estimate", estimator)])
-    model.fit(trained.inputs.head(100), trained.outcome[:100])
+    model = trained.fitted(competing()[0])
+    model.steps[-1] = ("estimate", Lasso())
     with pytest.raises(ProjectError, match="Lasso has no exact route"):
         build_graph(model, trained.names)
 

@@ -15,7 +15,8 @@ from data_prep.storage import Frame
 from data_viz.exploration import explore
 from data_viz.exploration_plots import exploration_figures
 from data_viz.summaries import asked, rank_correlations, relations
-from model_training.data_preprocessing import split, target
+from model_training.data_preprocessing import target
+from model_training.splitting import split
 from utils.config import NO_TARGET, Contract, Split
 
 ROWS = 60

@@ -52,6 +52,13 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "root_mean_squared_error",
         "residual",
     ],
+    ("task", "clustering"): [
+        "silhouette",
+        r"\bk[ _-]means",
+        "gaussian[ _]?mixture",
+        "cluster_name",
+        "adjusted rand",
+    ],
     # The record of experiments may be a database of its own, sqlite:///data/mlflow.db.
     ("data_source", "sql"): [r"(?<!spark\.)\bsql\b", "sqlite(?!:)", "postgres", "adbc"],
     ("data_source", "stream"): ["kafka", "make consume", "dead.letters", "message queue"],

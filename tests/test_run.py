@@ -26,6 +26,7 @@ import pandas as pd
 import pytest
 import yaml
 from sklearn.metrics import (
+    adjusted_rand_score,
     brier_score_loss,
     log_loss,
     mean_absolute_error,
@@ -59,9 +60,19 @@ WRONG_LABELS = 0.1
 LABEL_ERROR = 0.25
 
 # The sample of each task.
-SAMPLES = {"classification": "subscriptions", "regression": "deliveries"}
+SAMPLES = {
+    "classification": "subscriptions",
+    "regression": "deliveries",
+    "clustering": "customers",
+}
 # The column of each sample whose distribution changes in the newest rows.
-DRIFTING = {"classification": "channel", "regression": "weather"}
+DRIFTING = {"classification": "channel", "regression": "weather", "clustering": "country"}
+# What an answer says as a number.
+ANSWERS = {"classification": "probability", "regression": "prediction", "clustering": "membership"}
+# The measured part of the README about what comes of the model.
+RESULTS = {"classification": "value", "regression": "value", "clustering": "clusters"}
+# How well clusters must agree with the groups that rows were drawn from (adjusted Rand index).
+ALIKE = 0.9
 
 Floats = npt.NDArray[np.float64]
 Metric = Callable[[Floats, Floats], float]
@@ -335,8 +346,8 @@ def the_readme_is_filled_in(project: Project) -> None:
     """Every measured part holds what was measured, and its figures exist."""
     readme = project.text("README.md")
     parts = dict(re.findall(r"<!-- measured: (\w+) -->\n(.*?)\n<!-- end: \1 -->", readme, re.S))
-    expected = {"data", "exploration", "search", "model", "value", "explanation"}
-    expected |= {"deployment", "monitoring"}
+    expected = {"data", "exploration", "search", "model", "explanation"}
+    expected |= {"deployment", "monitoring", RESULTS[project.answers["task"]]}
     if project.answers["label_source"] != "natural":
         expected.add("labels")
     assert set(parts) == expected
@@ -349,6 +360,23 @@ def the_readme_is_filled_in(project: Project) -> None:
     assert not re.search(r"\bTODO\b|\bTBD\b|\bnan\b|\bNone\b", readme)
 
 
+def stored_predictions(project: Project) -> pd.DataFrame:
+    """The predictions of the held-out rows, as the pipeline has stored them."""
+    code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
+    python = project.folder / ".venv" / "bin" / "python"
+    text = project.run(str(python), "-c", code, "data/test_predictions.parquet")
+    return pd.read_csv(io.StringIO(text))
+
+
+def the_clusters_are_the_groups(project: Project) -> None:
+    """The clusters of the held-out rows are the groups that these were drawn from."""
+    truth = make_samples.SAMPLES[SAMPLES["clustering"]]().truth
+    rows = stored_predictions(project).merge(truth, on=truth.columns[0], validate="one_to_one")
+    found = rows.filter(regex="^score_").to_numpy().argmax(axis=1)
+    alike = adjusted_rand_score(rows["group"], found)
+    assert alike > ALIKE, f"adjusted Rand index {alike:.3f} with the groups of the sample"
+
+
 def held_out(project: Project) -> pd.DataFrame:
     """The predictions of the held-out rows with the truth that the sample was drawn from.
 
@@ -356,15 +384,12 @@ def held_out(project: Project) -> pd.DataFrame:
     prediction in `score`, of two classes the probability of the second, and what really happened
     in `outcome`.
     """
-    code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
-    python = project.folder / ".venv" / "bin" / "python"
-    text = project.run(str(python), "-c", code, "data/test_predictions.parquet")
     name = SAMPLES[project.answers["task"]]
     truth = make_samples.assigned(name, make_samples.SAMPLES[name]()).sample.truth
     columns = yaml.safe_load(project.text("schema.yaml"))["columns"]
     [target] = [column["name"] for column in columns if column["role"] == "target"]
     names = {target: "target", "score_1": "score"}
-    predictions = pd.read_csv(io.StringIO(text)).rename(columns=names)
+    predictions = stored_predictions(project).rename(columns=names)
     together = predictions.merge(truth, on=truth.columns[0], validate="one_to_one")
     assert len(together) == len(predictions)
     return together
@@ -390,6 +415,8 @@ def the_model_is_good(project: Project) -> None:
     chosen = project.params()["selection"]["metric"]
     measured = {item["name"]: item for item in project.json("reports/evaluation.json")["metrics"]}
     assert measured[chosen]["improvement"]["low"] > 0, measured[chosen]
+    if project.answers["task"] == "clustering":
+        the_clusters_are_the_groups(project)
     if chosen not in ACHIEVABLE:
         return
     metric, more_is_better, perfect = ACHIEVABLE[chosen]
@@ -434,8 +461,7 @@ def a_prediction_is_served(project: Project) -> None:
         answer = json.loads(demo.predict_batch(project.folder))
     version = project.json("models/live.json")["version"]
     assert answer["model_version"] == version
-    name = "probability" if project.answers["task"] == "classification" else "prediction"
-    assert float(answer[name]) >= 0
+    assert float(answer[ANSWERS[project.answers["task"]]]) >= 0
 
 
 def the_service_keeps_its_description(project: Project) -> None:

@@ -16,11 +16,13 @@ import pyarrow as pa
 import pytest
 import yaml
 from sklearn.base import BaseEstimator
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import (
+    adjusted_rand_score,
     brier_score_loss,
     log_loss,
     mean_absolute_error,
@@ -80,8 +82,17 @@ SUBSCRIPTIONS = Table(
 DELIVERIES = Table(
     "deliveries.csv", "schema__regression.yaml", cache(make_samples.deliveries), "weather"
 )
+CUSTOMERS = Table(
+    "customers.csv", "schema__clustering.yaml", cache(make_samples.customers), "country"
+)
+# Tables with a target, and all tables.
 both = pytest.mark.parametrize(
     "table", [SUBSCRIPTIONS, DELIVERIES], ids=["subscriptions", "deliveries"]
+)
+every = pytest.mark.parametrize(
+    "table",
+    [SUBSCRIPTIONS, DELIVERIES, CUSTOMERS],
+    ids=["subscriptions", "deliveries", "customers"],
 )
 
 
@@ -153,7 +164,7 @@ def stability_index(older: pd.Series, newer: pd.Series) -> float:
     return float(((observed - expected) * np.log(observed / expected)).sum())
 
 
-@both
+@every
 def test_the_committed_files_are_what_the_generator_writes(table: Table) -> None:
     """The files can't be edited by hand, and stay small."""
     for name, content in make_samples.all_files(table.name, table.make()).items():
@@ -185,7 +196,7 @@ def test_another_seed_gives_another_table() -> None:
     assert not make_samples.deliveries(1).raw.equals(make_samples.deliveries(2).raw)
 
 
-@both
+@every
 def test_missing_values_are_written_in_many_ways(table: Table) -> None:
     """Every marker occurs, and no column lacks more than its contract tolerates."""
     raw = table.committed()
@@ -199,7 +210,7 @@ def test_missing_values_are_written_in_many_ways(table: Table) -> None:
     assert set(make_samples.MISSING_MARKERS) <= written
 
 
-@both
+@every
 def test_categories_have_spaces_capitals_and_aliases(table: Table) -> None:
     """Each category column needs trimming, lower-casing and its aliases."""
     raw = table.committed()
@@ -214,7 +225,7 @@ def test_categories_have_spaces_capitals_and_aliases(table: Table) -> None:
             assert not set(column["aliases"]) & set(column["allowed"])
 
 
-@both
+@every
 def test_numbers_have_units_separators_and_impossible_values(table: Table) -> None:
     """Numbers need parsing, and some are out of range."""
     raw = table.committed()
@@ -236,7 +247,7 @@ def test_amounts_have_currency_signs() -> None:
     assert SUBSCRIPTIONS.committed()["monthly_fee"].str.fullmatch(r"€ \d+\.\d\d").any()
 
 
-@both
+@every
 def test_timestamps_have_three_spellings(table: Table) -> None:
     """Each timestamp column mixes days, ISO 8601 and a space as separator."""
     raw = table.committed()
@@ -245,7 +256,7 @@ def test_timestamps_have_three_spellings(table: Table) -> None:
             assert raw[name].str.fullmatch(pattern).any()
 
 
-@both
+@every
 def test_rows_are_shuffled_and_repeated(table: Table) -> None:
     """Exact repetitions, repeated keys and padded identifiers all occur."""
     raw, identifier = table.committed(), table.with_role("identifier")[0]
@@ -256,19 +267,19 @@ def test_rows_are_shuffled_and_repeated(table: Table) -> None:
     assert (raw[identifier] != raw[identifier].str.strip()).any()
 
 
-@both
+@every
 def test_older_versions_have_the_same_target_and_an_older_timestamp(table: Table) -> None:
     """Which version of a row is right is decided by its timestamp alone."""
     raw, identifier = table.committed().drop_duplicates(), table.with_role("identifier")[0]
-    moment, target = table.with_role("timestamp")[0], table.with_role("target")[0]
+    moment, targets = table.with_role("timestamp")[0], table.with_role("target")
     keys = raw[identifier].str.strip()
     moments = pd.to_datetime(raw[moment].str.replace("T", " "), format="ISO8601")
     versions = raw.assign(key=keys, moment=moments)[keys.duplicated(keep=False)].groupby("key")
-    assert (versions[target].nunique() == 1).all()
+    assert (versions[targets].nunique() == 1).all(axis=None)
     assert (versions["moment"].nunique() == 2).all()
 
 
-@both
+@every
 def test_cleaning_gives_the_clean_rows_back(table: Table) -> None:
     """Nothing is spoiled beyond repair."""
     clean = table.make().clean
@@ -281,7 +292,7 @@ def test_cleaning_gives_the_clean_rows_back(table: Table) -> None:
         assert (expected.dropna().to_numpy() == found.dropna().to_numpy()).all(), name
 
 
-@both
+@every
 def test_clean_values_keep_the_contract(table: Table) -> None:
     """Types, ranges, allowed values and missing shares are as declared."""
     clean = table.make().clean
@@ -329,12 +340,13 @@ def test_delivery_hours_follow_their_known_distribution() -> None:
     assert abs(standard.std() - 1) < 0.03
 
 
-@both
+@every
 def test_one_column_shifts_in_the_newest_fifth_and_nothing_else(table: Table) -> None:
     """Monitoring has exactly one true thing to report."""
     sample, older, newer = newest_last(table)
     frame, _, _ = inputs(table, sample.clean)
-    frame[table.with_role("target")[0]] = sample.clean[table.with_role("target")[0]]
+    for name in table.with_role("target"):
+        frame[name] = sample.clean[name]
     for name in frame:
         values = sample.clean[name] if name in sample.clean else frame[name]
         index = stability_index(values.iloc[older], values.iloc[newer])
@@ -342,6 +354,36 @@ def test_one_column_shifts_in_the_newest_fifth_and_nothing_else(table: Table) ->
             assert 0.15 < index < 0.3
         else:
             assert index < 0.05, name
+
+
+def test_customers_are_drawn_from_groups_that_the_table_does_not_name() -> None:
+    """Each group has its share and its typical values, and no column tells it."""
+    sample = CUSTOMERS.make()
+    drawn = sample.truth["group"]
+    for group in make_samples.CUSTOMER_GROUPS:
+        inside = sample.complete[drawn.to_numpy() == group.name]
+        assert abs(len(inside) / len(drawn) - group.share) < 0.02, group.name
+        for name in ("discount_percent", "return_percent", "basket_eur"):
+            error = 4 * group.spread[name] / np.sqrt(len(inside)) + 0.02 * group.typical[name]
+            assert abs(inside[name].mean() - group.typical[name]) < error + 1, (group.name, name)
+    assert "group" not in sample.raw
+    assert not sample.complete.isin(set(drawn)).any(axis=None)
+
+
+def test_groups_of_customers_can_be_found_and_not_by_one_column() -> None:
+    """A simple model finds the hidden groups; slices of equal size do not."""
+    sample, older, newer = newest_last(CUSTOMERS)
+    frame, numbers, categories = inputs(CUSTOMERS, sample.clean)
+    numbers = CUSTOMERS.with_role("numeric")
+    model = make_pipeline(encoder(numbers, categories), KMeans(5, n_init=5, random_state=0))
+    found = model.fit(frame.iloc[older]).predict(frame.iloc[newer])
+    groups = sample.truth["group"].to_numpy()[newer]
+    assert adjusted_rand_score(groups, found) > 0.95
+    for name in numbers:
+        slices = pd.qcut(
+            sample.clean[name].iloc[newer].fillna(0), 5, labels=False, duplicates="drop"
+        )
+        assert adjusted_rand_score(groups, slices) < 0.6, name
 
 
 def encoder(numbers: list[str], categories: list[str]) -> ColumnTransformer:
@@ -413,7 +455,7 @@ def cleaned_from(table: Table, kind: str, content: bytes, folder: Path) -> pa.Ta
     return clean
 
 
-@both
+@every
 @pytest.mark.parametrize("kind", [kind for kind in make_samples.SUFFIXES if kind != "csv"])
 def test_every_format_gives_the_same_clean_table(table: Table, kind: str, tmp_path: Path) -> None:
     """Whatever is typed and whatever stays text in a format, cleaning undoes the difference."""
@@ -433,7 +475,7 @@ def test_every_format_gives_the_same_clean_table(table: Table, kind: str, tmp_pa
     assert clean[0].equals(clean[1])
 
 
-@both
+@every
 @pytest.mark.parametrize("kind", [kind for kind in make_samples.SUFFIXES if kind != "csv"])
 def test_typed_formats_stay_dirty_where_a_type_does_not_help(table: Table, kind: str) -> None:
     """Amounts keep their currencies, categories their spellings, and impossible values remain."""

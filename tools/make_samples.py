@@ -21,9 +21,10 @@ counts and measures become numbers, impossible ones too, missing markers become 
 timestamps become moments (JSON, which has none, keeps their spellings). What a type can't hold
 stays as dirty as in the CSV: amounts with currencies and units, categories, identifiers.
 
-For projects whose labels are assigned, each table of ``LABELLED`` comes once more without its target, but with a
-text of what became known later (``assigned``), and with labels that people gave: annotations by six
-annotators of known quality, decisions of an expert in cases of doubt and on a random gold set.
+For projects whose labels are assigned, each table of ``LABELLED`` comes once more without its
+target, but with a text of what became known later (``assigned``), and with labels that people gave:
+annotations by six annotators of known quality, decisions of an expert in cases of doubt and on a
+random gold set.
 
 ``python tools/make_samples.py`` writes all files into the template, ``--check`` compares instead.
 The result depends only on the seed as long as NumPy keeps its random streams; a test notices when
@@ -766,7 +767,7 @@ CUSTOMER_DIRT = Dirt(
     outliers={
         "orders_12m": ("-1", "9999"),
         "visits_30d": ("-5", "99999"),
-        "basket_eur": ("-10.00", "999999.00"),
+        "basket_eur": ("-10.00", "999,999.00"),
         "items_per_order": ("0.0", "5000.0"),
         "discount_percent": ("-3.0", "250.0"),
         "return_percent": ("-1.0", "101.0"),

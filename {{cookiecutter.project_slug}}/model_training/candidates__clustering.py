@@ -11,8 +11,9 @@ from sklearn.cluster import BisectingKMeans, KMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import Pipeline
 
+from data_prep.feature_engineering import FeatureNames
 from model_training.partitions import NumberedClusters, Slices
-from utils.config import Column, ProjectError
+from utils.config import Contract, ProjectError
 
 FEWEST = 2
 

@@ -1,0 +1,165 @@
+# %% [markdown]
+# # Training a model
+#
+# Two ways to find clusters compared the way the pipeline compares all of them, how many clusters
+# there are, how stable they are, and the export checked. Run `make run` once before.
+
+# %%
+import os
+import sys
+from pathlib import Path
+
+root = next(path for path in (Path.cwd(), *Path.cwd().parents) if (path / "dvc.yaml").exists())
+os.chdir(root)
+sys.path.insert(0, str(root))
+
+# %% [markdown]
+# Rows were held out as `split` in `params.yaml` says: the newest, or rows drawn at random.
+# Everything learned from data (medians, scales, categories) is part of the fitted model, so each
+# fold learns its own.
+
+# %%
+# %matplotlib inline
+import numpy as np
+import pandas as pd
+
+from data_prep.feature_engineering import feature_names
+from data_prep.storage import read_parquet
+from data_viz.cluster_plots import number_figure
+from data_viz.plot_utils import candidates_figure
+from model_deployment.artefact import load_artefact
+from model_training.candidates import candidates, scores
+from model_training.clusters import CLUSTERS, ENOUGH, ClusterReport
+from model_training.data_preprocessing import model_inputs, row_weights
+from model_training.model_evaluation import Measured, bootstrap
+from model_training.model_export import check_parity, generated_inputs
+from model_training.model_selection import (
+    BASELINE,
+    fit,
+    make_folds,
+    out_of_fold,
+    pipeline,
+)
+from model_training.outcomes import outcomes
+from model_training.results import SearchReport, Selection, load_model
+from utils.config import convert, load_contract, load_params, recipe
+from utils.files import read_json
+from utils.metrics import METRICS, load_value
+from utils.paths import SEARCH, SELECTION, TEST, TRAIN
+
+params, contract = load_params(), load_contract()
+steps = recipe(params, contract)
+names = feature_names(steps)
+train, test = read_parquet(TRAIN), read_parquet(TEST)
+inputs, points = model_inputs(train, names), outcomes(train, steps)
+weights = row_weights(train, contract)
+moments = contract.with_role("timestamp")[:1]
+pd.DataFrame(
+    {
+        part: {
+            "rows": frame.shape[0],
+            **{f"first {column.name}": frame[column.name].min() for column in moments},
+            **{f"last {column.name}": frame[column.name].max() for column in moments},
+        }
+        for part, frame in {"training": train, "held out": test}.items()
+    }
+)
+
+# %% [markdown]
+# Each fold fits on some rows and is measured on others; where the newest rows are held out, that is
+# always the past and what followed it. Nothing says which cluster is right, so all partitions are
+# judged by where the rows lie, as points in one space. A candidate is worth its complexity only if it
+# beats the naive baseline, slices of equal size. Each has the hyperparameters the search found best.
+
+# %%
+metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
+folds = make_folds(points, params.split)
+selection = convert(read_json(SELECTION), Selection, str(SELECTION))
+points = {result.name: result.hyperparameters for result in selection.candidates}
+competing = candidates(points, params.selection.metric, params.split.seed)
+first = next(name for name in competing if name != BASELINE)
+compared = {
+    name: [
+        metric.function(points[rows], memberships, weights[rows], value)
+        for rows, memberships in out_of_fold(
+            pipeline(competing[name], names, contract), inputs, points, weights, folds
+        )
+    ]
+    for name in (BASELINE, first)
+}
+print(f"{metric.label}, {'higher' if metric.greater_is_better else 'lower'} is better")
+pd.DataFrame(compared, index=[f"fold {number}" for number in range(1, len(folds) + 1)])
+
+# %% [markdown]
+# The pipeline has done this for every candidate of `params.yaml` and has kept the scores.
+
+# %%
+print(f"The winner is {selection.winner}.")
+candidates_figure(selection.candidates, metric.label)
+
+# %% [markdown]
+# Where `params.yaml` gives ranges, a search came first. The best of many trials is partly lucky, so
+# its score is no promise for new rows.
+
+# %%
+search = convert(read_json(SEARCH), SearchReport, str(SEARCH))
+pd.DataFrame(
+    {
+        item.name: {
+            "trials": len(item.trials),
+            f"{metric.label}, first": item.trials[0].mean,
+            f"{metric.label}, best": item.trials[item.best].mean,
+            **item.hyperparameters,
+        }
+        for item in search.candidates
+    }
+).T
+
+# %% [markdown]
+# How many clusters? For each number the model is fitted on one half of the training rows and on the
+# other. A number is right when both find the same clusters, and these are compact and separate.
+
+# %%
+found = convert(read_json(CLUSTERS), ClusterReport, str(CLUSTERS))
+print("\n".join(found.findings))
+number_figure(found.numbers, len(found.clusters), ENOUGH)
+
+# %% [markdown]
+# The held-out rows give the number to report. Rows are drawn again and again with replacement to
+# see how much of it is chance; the improvement is certain only when its whole interval lies above
+# 0.
+
+# %%
+held_out, places = model_inputs(test, names), outcomes(test, steps)
+fitted = {name: pipeline(competing[name], names, contract) for name in (BASELINE, first)}
+divided = {
+    name: scores(fit(model, inputs, points, weights), held_out) for name, model in fitted.items()
+}
+estimates = bootstrap(
+    metric,
+    value,
+    Measured(places, row_weights(test, contract), divided[first], divided[BASELINE]),
+    params.evaluation,
+    params.split.seed,
+)
+pd.DataFrame(
+    [(item.value, item.low, item.high) for item in estimates],
+    index=[first, BASELINE, "improvement"],
+    columns=[metric.label, "low", "high"],
+)
+
+# %% [markdown]
+# What is served is not the scikit-learn model but an ONNX graph of the same arithmetic in 64-bit
+# floats. The export compares both where a rounded conversion would fail: far from all clusters, on
+# missing values and on categories that no training row has.
+
+# %%
+live = load_artefact()
+winner = load_model(live.directory / "model.skops")
+awkward = generated_inputs(winner, inputs, names, rows=2000, seed=params.split.seed)
+difference = check_parity(
+    winner, live.scorer, {"held-out rows": held_out, "generated rows": awkward}
+)
+print(f"Largest difference on {len(held_out) + len(awkward):,} rows: {difference:.1e}")
+missing = np.isnan(awkward[names.numeric]).to_numpy().mean()
+print(f"Missing among the generated numbers: {missing:.0%}")

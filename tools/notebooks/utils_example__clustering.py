@@ -1,0 +1,130 @@
+# %% [markdown]
+# # Configuration, logs, files and metrics
+#
+# What every other folder builds on. Run `make run` once before: the last cells use the clusters of
+# the held-out rows.
+
+# %%
+import os
+import sys
+from pathlib import Path
+
+root = next(path for path in (Path.cwd(), *Path.cwd().parents) if (path / "dvc.yaml").exists())
+os.chdir(root)
+sys.path.insert(0, str(root))
+
+# %% [markdown]
+# `params.yaml` and `schema.yaml` are read into typed objects, so an editor completes their names
+# and a type checker knows them.
+
+# %%
+import logging
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import yaml
+
+from data_prep.storage import read_parquet
+from model_training.clusters import CLUSTERS
+from model_training.data_preprocessing import row_weights
+from model_training.outcomes import outcomes
+from model_training.results import scores_of
+from utils.config import ProjectError, load_contract, load_params, recipe
+from utils.files import atomic_path, read_json, sha256, write_text
+from utils.logging import JsonFormatter, TextFormatter
+from utils.metrics import METRICS, load_value
+from utils.paths import PREDICTIONS, TEST
+
+params, contract = load_params(), load_contract()
+print(f"{params.project.name}: {params.project.task} of {contract.table}")
+print(f"{params.split.test_share:.0%} of the rows are held out, method: {params.split.method}")
+pd.DataFrame(
+    [(column.name, column.role, column.type, column.unit) for column in contract.columns],
+    columns=["column", "role", "type", "unit"],
+)
+
+# %% [markdown]
+# A misspelt setting that is silently ignored costs more than any error. So each of these mistakes
+# stops the pipeline, in one sentence that says where it is.
+
+# %%
+settings = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+mistakes = {
+    "an unknown key": {"split": {**settings["split"], "test_shrae": 0.3}},
+    "a wrong type": {"split": {**settings["split"], "test_share": "a fifth"}},
+    "an unknown column": {"evaluation": {**settings["evaluation"], "segments": ["colour"]}},
+    "a missing section": {"monitoring": None},
+}
+with TemporaryDirectory() as folder:
+    path = Path(folder, "params.yaml")
+    for what, change in mistakes.items():
+        path.write_text(yaml.safe_dump({**settings, **change}), encoding="utf-8")
+        try:
+            load_params(path)
+        except ProjectError as error:
+            print(f"{what}: {str(error).replace(folder, '...')}", end="\n\n")
+
+# %% [markdown]
+# Logs are for programs as much as for people: one JSON object a line when the output goes to a
+# file, plain text on a terminal. Fields given as `extra` stay fields.
+
+# %%
+record = logging.getLogger("example").makeRecord(
+    "example", logging.INFO, "", 0, "scored", (), None, extra={"rows": 1200, "seconds": 0.8}
+)
+print(TextFormatter().format(record))
+print(JsonFormatter().format(record))
+
+# %% [markdown]
+# A file is whole or absent. When writing fails half-way, the old file stays as it was, so no later
+# step can read half a table.
+
+# %%
+with TemporaryDirectory() as folder:
+    path = Path(folder, "numbers.txt")
+    write_text(path, "1 2 3\n")
+    before = sha256(path)
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_text("4 5", encoding="utf-8")
+            raise OSError("the disk is full")
+    except OSError as error:
+        print(f"Failed: {error}. Unchanged: {sha256(path) == before}.")
+    print("Files left:", [entry.name for entry in Path(folder).iterdir()])
+
+# %% [markdown]
+# All metrics have the same form: the rows as points, their memberships, their weights, and amounts,
+# of which a clustering has none.
+# The one that `params.yaml` names chooses between models, the others are reported.
+
+# %%
+test = read_parquet(TEST)
+points = outcomes(test, recipe(params, contract))
+scores = scores_of(read_parquet(PREDICTIONS).to_arrow())
+weights = row_weights(test, contract)
+value = load_value(params.value, contract.target)
+pd.DataFrame(
+    [
+        (
+            metric.label,
+            metric.function(points, scores, weights, value),
+            metric.unit,
+            "higher" if metric.greater_is_better else "lower",
+            "yes" if name == params.selection.metric else "",
+        )
+        for name, metric in METRICS.items()
+    ],
+    columns=["metric", "held-out rows", "unit", "better", "chooses"],
+)
+
+# %% [markdown]
+# What the clusters are, in words and in numbers:
+
+# %%
+report = read_json(CLUSTERS)
+print("\n".join(cluster["profile"] for cluster in report["clusters"]))
+pd.DataFrame(
+    [row["clusters"] for row in report["profiles"]],
+    index=[row["measure"] for row in report["profiles"]],
+    columns=[f"cluster {cluster['number']}" for cluster in report["clusters"]],
+)

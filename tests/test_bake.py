@@ -48,9 +48,14 @@ WORDS: dict[tuple[str, str], list[str]] = {
     ("task", "regression"): [
         "parcel",
         "deliver(y|ies)",
-        "mean_absolute_error",
-        "root_mean_squared_error",
         "residual",
+    ],
+    ("task", "forecasting"): [
+        r"units[ _]sold",
+        r"data/source/sales",
+        "forecaster",
+        "beyond_horizon",
+        "rolling origin",
     ],
     # The record of experiments may be a database of its own, sqlite:///data/mlflow.db.
     ("data_source", "sql"): [r"(?<!spark\.)\bsql\b", "sqlite(?!:)", "postgres", "adbc"],

@@ -60,9 +60,15 @@ WRONG_LABELS = 0.1
 LABEL_ERROR = 0.25
 
 # The sample of each task.
-SAMPLES = {"classification": "subscriptions", "regression": "deliveries"}
+SAMPLES = {
+    "classification": "subscriptions",
+    "regression": "deliveries",
+    "forecasting": "sales",
+}
 # The column of each sample whose distribution changes in the newest rows.
-DRIFTING = {"classification": "channel", "regression": "weather"}
+DRIFTING = {"classification": "channel", "regression": "weather", "forecasting": "weather"}
+# The column with the predictions of a regressor, or of the second of two classes.
+SCORES = {"classification": "score_1", "regression": "score", "forecasting": "score_3"}
 
 Floats = npt.NDArray[np.float64]
 Metric = Callable[[Floats, Floats], float]
@@ -333,6 +339,8 @@ def the_readme_is_filled_in(project: Project) -> None:
     expected |= {"deployment", "monitoring"}
     if project.answers["label_source"] != "natural":
         expected.add("labels")
+    if project.answers["task"] == "forecasting":
+        expected.add("backtest")
     assert set(parts) == expected
     for name, text in parts.items():
         assert not re.search(r"writes .* here\.$", text), name
@@ -348,16 +356,19 @@ def held_out(project: Project) -> pd.DataFrame:
 
     What the project takes for the outcome is in the column `target` whatever its name, the
     prediction in `score`, of two classes the probability of the second, and what really happened
-    in `outcome`.
+    in `outcome` where labels may be wrong about it.
     """
     code = "import pandas, sys; pandas.read_parquet(sys.argv[1]).to_csv(sys.stdout, index=False)"
     python = project.folder / ".venv" / "bin" / "python"
     text = project.run(str(python), "-c", code, "data/test_predictions.parquet")
     name = SAMPLES[project.answers["task"]]
-    truth = make_samples.assigned(name, make_samples.SAMPLES[name]()).sample.truth
+    sample = make_samples.SAMPLES[name]()
+    if name in make_samples.LABELLED:
+        sample = make_samples.assigned(name, sample).sample
+    truth = sample.truth
     columns = yaml.safe_load(project.text("schema.yaml"))["columns"]
     [target] = [column["name"] for column in columns if column["role"] == "target"]
-    names = {target: "target", "score_1": "score"}
+    names = {target: "target", SCORES[project.answers["task"]]: "score"}
     predictions = pd.read_csv(io.StringIO(text)).rename(columns=names)
     together = predictions.merge(truth, on=truth.columns[0], validate="one_to_one")
     assert len(together) == len(predictions)

@@ -1,14 +1,15 @@
 """Make the tables that the template bundles, from a known truth.
 
 Each table starts as complete rows whose target is drawn from a distribution that is an explicit
-function of the row (``churn_probability``, ``delivery_distribution``, ``sales_distribution``). So the best score that any
-model can reach is known, and tests can hold the trained model against it. Values are then made
-missing, and what is left is written the way real exports look: several spellings, units, missing
-markers, impossible numbers, duplicates. Cleaning by the data contract undoes all of it.
+function of the row (``churn_probability``, ``delivery_distribution``, ``sales_distribution``). So
+the best score that any model can reach is known, and tests can hold the trained model against it.
+Values are then made missing, and what is left is written the way real exports look: several
+spellings, units, missing markers, impossible numbers, duplicates. Cleaning by the data contract
+undoes all of it.
 
-In the newest fifth of the time range one weakly predictive column of each table changes its
-distribution, so that monitoring has something true to report. Nothing else drifts, and the target
-given the row never does.
+In the newest fifth of the time range (of the sales, in the newest eight weeks) one weakly predictive
+column of each table changes its distribution, so that monitoring has something true to report.
+Nothing else drifts, and the target given the row never does.
 
 Each table comes as an SQLite database and in every format that a project can have, with the
 schema file that Avro and Protocol Buffers need. CSV is text only. In the others a column has a
@@ -17,9 +18,10 @@ counts and measures become numbers, impossible ones too, missing markers become 
 timestamps become moments (JSON, which has none, keeps their spellings). What a type can't hold
 stays as dirty as in the CSV: amounts with currencies and units, categories, identifiers.
 
-For projects whose labels are assigned, each table of ``LABELLED`` comes once more without its target, but with a
-text of what became known later (``assigned``), and with labels that people gave: annotations by six
-annotators of known quality, decisions of an expert in cases of doubt and on a random gold set.
+For projects whose labels are assigned, each table of ``LABELLED`` comes once more without its
+target, but with a text of what became known later (``assigned``), and with labels that people gave:
+annotations by six annotators of known quality, decisions of an expert in cases of doubt and on a
+random gold set.
 
 ``python tools/make_samples.py`` writes all files into the template, ``--check`` compares instead.
 The result depends only on the seed as long as NumPy keeps its random streams; a test notices when

@@ -48,9 +48,14 @@ WORDS: dict[tuple[str, str], list[str]] = {
     ("task", "regression"): [
         "parcel",
         "deliver(y|ies)",
-        "mean_absolute_error",
-        "root_mean_squared_error",
         "residual",
+    ],
+    ("task", "forecasting"): [
+        r"units[ _]sold",
+        r"data/source/sales",
+        "forecaster",
+        "beyond_horizon",
+        "rolling origin",
     ],
     ("task", "clustering"): [
         "silhouette",

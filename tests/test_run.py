@@ -63,14 +63,32 @@ LABEL_ERROR = 0.25
 SAMPLES = {
     "classification": "subscriptions",
     "regression": "deliveries",
+    "forecasting": "sales",
     "clustering": "customers",
 }
 # The column of each sample whose distribution changes in the newest rows.
-DRIFTING = {"classification": "channel", "regression": "weather", "clustering": "country"}
+DRIFTING = {
+    "classification": "channel",
+    "regression": "weather",
+    "forecasting": "weather",
+    "clustering": "country",
+}
+# The column with the predictions of a regressor, or of the second of two classes.
+SCORES = {"classification": "score_1", "regression": "score", "forecasting": "score_3"}
 # What an answer says as a number.
-ANSWERS = {"classification": "probability", "regression": "prediction", "clustering": "membership"}
+ANSWERS = {
+    "classification": "probability",
+    "regression": "prediction",
+    "forecasting": "prediction",
+    "clustering": "membership",
+}
 # The measured part of the README about what comes of the model.
-RESULTS = {"classification": "value", "regression": "value", "clustering": "clusters"}
+RESULTS = {
+    "classification": "value",
+    "regression": "value",
+    "forecasting": "value",
+    "clustering": "clusters",
+}
 # How well clusters must agree with the groups that rows were drawn from (adjusted Rand index).
 ALIKE = 0.9
 
@@ -350,6 +368,8 @@ def the_readme_is_filled_in(project: Project) -> None:
     expected |= {"deployment", "monitoring", RESULTS[project.answers["task"]]}
     if project.answers["label_source"] != "natural":
         expected.add("labels")
+    if project.answers["task"] == "forecasting":
+        expected.add("backtest")
     assert set(parts) == expected
     for name, text in parts.items():
         assert not re.search(r"writes .* here\.$", text), name
@@ -382,13 +402,16 @@ def held_out(project: Project) -> pd.DataFrame:
 
     What the project takes for the outcome is in the column `target` whatever its name, the
     prediction in `score`, of two classes the probability of the second, and what really happened
-    in `outcome`.
+    in `outcome` where labels may be wrong about it.
     """
     name = SAMPLES[project.answers["task"]]
-    truth = make_samples.assigned(name, make_samples.SAMPLES[name]()).sample.truth
+    sample = make_samples.SAMPLES[name]()
+    if name in make_samples.LABELLED:
+        sample = make_samples.assigned(name, sample).sample
+    truth = sample.truth
     columns = yaml.safe_load(project.text("schema.yaml"))["columns"]
     [target] = [column["name"] for column in columns if column["role"] == "target"]
-    names = {target: "target", "score_1": "score"}
+    names = {target: "target", SCORES[project.answers["task"]]: "score"}
     predictions = stored_predictions(project).rename(columns=names)
     together = predictions.merge(truth, on=truth.columns[0], validate="one_to_one")
     assert len(together) == len(predictions)

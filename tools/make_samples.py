@@ -1,18 +1,19 @@
 """Make the tables that the template bundles, from a known truth.
 
 Each table starts as complete rows whose target is drawn from a distribution that is an explicit
-function of the row (``churn_probability``, ``delivery_distribution``, ``sales_distribution``). So the best score that any
-model can reach is known, and tests can hold the trained model against it. Values are then made
-missing, and what is left is written the way real exports look: several spellings, units, missing
-markers, impossible numbers, duplicates. Cleaning by the data contract undoes all of it.
+function of the row (``churn_probability``, ``delivery_distribution``, ``sales_distribution``). So
+the best score that any model can reach is known, and tests can hold the trained model against it.
+Values are then made missing, and what is left is written the way real exports look: several
+spellings, units, missing markers, impossible numbers, duplicates. Cleaning by the data contract
+undoes all of it.
 
 A third kind of table has no target: its rows are drawn from a few groups that differ in size and
 shape (``CUSTOMER_GROUPS``), and the table does not say which, so tests can hold found groups
 against them.
 
-In the newest fifth of the time range one weakly predictive column of each table changes its
-distribution, so that monitoring has something true to report. Nothing else drifts, and the target
-given the row never does.
+In the newest fifth of the time range (of the sales, in the newest eight weeks) one weakly predictive
+column of each table changes its distribution, so that monitoring has something true to report.
+Nothing else drifts, and the target given the row never does.
 
 Each table comes as an SQLite database and in every format that a project can have, with the
 schema file that Avro and Protocol Buffers need. CSV is text only. In the others a column has a

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from matplotlib import rc_context
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from data_viz.plot_utils import (
@@ -27,6 +26,8 @@ Days = npt.NDArray[np.datetime64]
 
 # More series would make the panels too small to read; the first ones are shown.
 SHOWN_SERIES = 12
+# Dates on an axis say month and year once instead of at each tick.
+DATED_STYLE = {**STYLE, "date.converter": "concise"}
 DAY = np.timedelta64(1, "D")
 
 
@@ -50,30 +51,26 @@ class Forecasts(NamedTuple):
     high: Array
 
 
-@rc_context(STYLE)
+@rc_context(DATED_STYLE)
 def windows_figure(windows: Sequence[Window]) -> Figure:
     """Show which days each window learns from and which it forecasts, the oldest at the top."""
     figure, (axes,) = panels(1, "Windows of the backtest", height=0.9 + 0.3 * len(windows))
     for place, window in enumerate(windows):
         known = (window.first - window.begin) / DAY
         ahead = (window.last - window.first) / DAY + 1
-        start, first = (np.datetime64(day, "D") for day in (window.begin, window.first))
-        axes.barh([place], [known], left=start, height=0.6, color=PALE)
+        axes.barh([place], [known], left=window.begin, height=0.6, color=PALE)
         colour = ORANGE if window.held_out else BLUE
-        axes.barh([place], [ahead], left=first, height=0.6, color=colour)
+        axes.barh([place], [ahead], left=window.first, height=0.6, color=colour)
     axes.set_yticks(
         range(len(windows)), ["held out" if window.held_out else "fold" for window in windows]
     )
     axes.invert_yaxis()
-    locator = AutoDateLocator()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_xlabel("grey: known, colour: forecast")
     axes.grid(visible=False, axis="y")
     return figure
 
 
-@rc_context(STYLE)
+@rc_context(DATED_STYLE)
 def forecasts_figure(found: Sequence[Forecasts], target: Column, confidence: float) -> Figure:
     """Show values and forecasts of each series over the days of the backtest."""
     shown = found[:SHOWN_SERIES]
@@ -93,9 +90,6 @@ def forecasts_figure(found: Sequence[Forecasts], target: Column, confidence: flo
         axes.plot(item.days, item.forecasts, color=BLUE, linewidth=1.1, label="forecast")
         axes.set_title(item.series)
         axes.set_ylim(bottom=min(0.0, float(np.nanmin(item.values))))
-        locator = AutoDateLocator(maxticks=6)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         thousands(axes.yaxis)
     grid[0].set_ylabel(column_label(target))
     grid[0].legend(loc="upper left", ncols=3, fontsize=7)

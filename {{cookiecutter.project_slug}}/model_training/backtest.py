@@ -1,7 +1,7 @@
 """The backtest of the selected model: what it would have forecast from each origin, by window.
 
-Usage: ``python -m model_training.backtest`` writes the results per window and per series, in numbers
-and in words, and the figures.
+Usage: ``python -m model_training.backtest`` writes the results per window and per series, in
+numbers and in words, and the figures.
 
 The windows are those of the cross-validation, whose forecasts come from models that were fitted on
 the days before them, and the held-out ones, whose forecasts come from the selected model.
@@ -158,9 +158,10 @@ def words(report: Backtest, horizon: int, unit: str) -> str:
     ]
     held_out = sum(window.held_out for window in report.windows)
     lines = [
-        f"The backtest has {len(report.windows)} windows of {horizon} days, {held_out} of them held "
-        "out. Each was forecast with what was known on the day before it. The scaled error is in "
-        "units of what repeating the last season is off on the training rows: below 1 is better.",
+        f"The backtest has {len(report.windows)} windows of {horizon} days, {held_out} of them "
+        "held out. Each was forecast with what was known on the day before it. The scaled error is "
+        "in units of what repeating the last season is off on the training rows: below 1 is "
+        "better.",
         "",
         table(
             ["First day", "Last day", "", *measured],

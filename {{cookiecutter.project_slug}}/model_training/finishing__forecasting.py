@@ -13,6 +13,7 @@ from utils.metrics import Value
 from utils.outcome import Decision, days_ahead, point, scales
 
 Array = npt.NDArray[np.float64]
+Steps = npt.NDArray[np.int64]
 
 # Days ahead on either side whose errors say how far those of a day spread.
 NEIGHBOURS = 2
@@ -26,7 +27,7 @@ class Finished(NamedTuple):
     decision: Decision
 
 
-def spread_per_step(errors: Array, steps: Array, weights: Array, horizon: int) -> Array:
+def spread_per_step(errors: Array, steps: Steps, weights: Array, horizon: int) -> Array:
     """Return how far errors spread per day ahead, smoothed over neighbouring days, (horizon,)."""
     spreads = np.full(horizon, np.nan)
     for step in range(1, horizon + 1):
@@ -34,8 +35,7 @@ def spread_per_step(errors: Array, steps: Array, weights: Array, horizon: int) -
         if near.any():
             spreads[step - 1] = np.sqrt(np.average(errors[near] ** 2, weights=weights[near]))
     overall = float(np.sqrt(np.average(errors**2, weights=weights)))
-    spreads = np.where(spreads > 0, spreads, overall if overall > 0 else 1.0)
-    return spreads
+    return np.where(spreads > 0, spreads, overall if overall > 0 else 1.0)
 
 
 def prediction_interval(

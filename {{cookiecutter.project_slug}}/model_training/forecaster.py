@@ -1,8 +1,8 @@
 """An estimator that carries the history of several series and forecasts each from its own.
 
 One model learns from all series: what the regressor is given and what it predicts are multiples of
-what was usual for a series, on that day of the season, when the forecast is made. It is a direct forecast of each step ahead,
-which is an input of its own; each training row is forecast from several origins.
+what was usual for a series, on that day of the season, when the forecast is made. Each step ahead
+is forecast directly, with the step as an input; each training row is forecast from several origins.
 
 Source: Montero-Manso and Hyndman (2021), Principles and Algorithms for Forecasting Groups of Time
 Series, for one model of all series.
@@ -144,7 +144,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         days, codes = self._days(inputs), self._codes(inputs)
         usable = np.isfinite(days) & (codes > 0)
         known_series, known_days = np.nonzero(np.isfinite(self.values_))
-        longer = clone(self)
+        longer: Forecaster = clone(self)
         for name, value in vars(self).items():
             if name.endswith("_"):
                 setattr(longer, name, value)
@@ -213,7 +213,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         # further ahead, the last step that falls on the same day of the season has to do
         days = days - self.season * np.maximum(np.ceil(beyond / self.season), 0)
         places = np.maximum(days - self.first_, 0).astype(np.int64)
-        found = self.table_[codes, places]
+        found: Array = self.table_[codes, places]
         basis = np.where(
             (beyond > 0) & (found[:, BASIS] == FORECAST), BEYOND_HORIZON, found[:, BASIS]
         )

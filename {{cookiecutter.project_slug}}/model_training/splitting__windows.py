@@ -30,7 +30,8 @@ def series_of(contract: Contract) -> Series:
 def day_numbers(frame: Frame, contract: Contract) -> Rows:
     """Return the number of the day of each row, shape (n,)."""
     moments = frame.to_arrow()[series_of(contract).time].to_numpy()
-    return moments.astype("datetime64[D]").astype(np.int64)
+    numbers: Rows = moments.astype("datetime64[D]").astype(np.int64)
+    return numbers
 
 
 def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Frame]:

@@ -231,6 +231,8 @@ def project(
     # Rows run beside each other; threads of both would wait for each other, spinning.
     # And pytest takes its folder away from other users, under which a server of a row may run.
     settings = {"OMP_NUM_THREADS": "1", "PYTEST_DEBUG_TEMPROOT": str(tmp_path)}
+    # What the tests reach is measured once for each task.
+    settings["COVERAGE"] = "1" if answers in (ROWS[ALONE], ROWS[NO_UV]) else ""
     for name, value in {**IDENTITY, **settings}.items():
         monkeypatch.setenv(name, value)
     yield Project(template.bake(tmp_path, answers), answers)
@@ -328,7 +330,7 @@ def test_data_layer(project: Project, subtests: pytest.Subtests) -> None:
     files = own_tests(project.answers)
     if files:
         with subtests.test("tests of the data layer"):
-            project.run(project.python, "-m", "pytest", "--no-cov", "-q", *files)
+            project.run(project.python, "-m", "pytest", "-q", *files)
     if project.answers["data_source"] == "file" and project.answers["dvc_remote"] != "local":
         with subtests.test("object store"):
             records_are_read_from_an_object_store(project)

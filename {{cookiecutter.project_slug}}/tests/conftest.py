@@ -31,6 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "tests/sample"
 BUNDLED = SAMPLE if SAMPLE.exists() else ROOT
 SAMPLE_ROWS = 1500
+# Few trees are served as exactly as many, in a fraction of the time.
+FEWER_TREES = {"random_forest": {"n_estimators": 20}, "hist_gradient_boosting": {"max_iter": 30}}
 MARKERS = ("", "-", "?", "n/a", "unknown")
 
 
@@ -68,6 +70,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["evaluation"]["bootstrap_samples"] = 40
     params["explanation"] |= {"rows": 200, "repeats": 2, "resamples": 20}
     params["selection"]["search"] |= {"trials": 3, "batch": 2}
+    for name, candidate in params["selection"]["candidates"].items():
+        candidate.update(FEWER_TREES.get(name, {}))
     (copy / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     before = Path.cwd()
     os.chdir(copy)

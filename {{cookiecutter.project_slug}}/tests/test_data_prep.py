@@ -136,7 +136,7 @@ AWKWARD = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(str),
     st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)).map(lambda moment: moment.isoformat()),
 )
-ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(ROW, AWKWARD)), min_size=1, max_size=8)
+ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(ROW, AWKWARD)), min_size=8, max_size=20)
 
 
 def engines(rows: list[dict[str, Any]]) -> tuple[Frame, Frame]:
@@ -148,7 +148,7 @@ def engines(rows: list[dict[str, Any]]) -> tuple[Frame, Frame]:
 
 @given(rows=ROWS)
 @settings(
-    max_examples=60,
+    max_examples=20,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

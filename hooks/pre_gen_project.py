@@ -16,7 +16,7 @@ from typing import Any
 # Jinja cannot include files in a hook, so the two tables below repeat cookiecutter.json and the
 # manifest. A test keeps them equal.
 CHOICES = {
-    "task": ["classification", "regression"],
+    "task": ["classification", "regression", "anomaly_detection"],
     "objective": ["typical_error", "large_errors", "ranking", "business_value"],
     "label_source": ["natural", "hand", "programmatic"],
     "data_source": ["file", "sql", "rest", "stream"],
@@ -39,6 +39,18 @@ REFUSED: list[dict[str, Any]] = [
         "when": {"data_source": ["stream"], "data_format": ["parquet"]},
         "reason": "A message of a stream holds one record, and Parquet holds tables. Choose the "
         "format of the messages: csv, json, avro or protobuf.",
+    },
+    {
+        "when": {"task": ["anomaly_detection"], "objective": ["large_errors"]},
+        "reason": "An alarm is right or wrong, it has no size of error, so objective large_errors "
+        "has no meaning for task anomaly_detection. Choose typical_error, ranking or "
+        "business_value.",
+    },
+    {
+        "when": {"task": ["anomaly_detection"], "label_source": ["hand", "programmatic"]},
+        "reason": "No detector learns from labels, so task anomaly_detection needs none assigned: "
+        "known anomalies come with the records, or schema.yaml has no target. Leave label_source "
+        "at natural.",
     },
 ]
 

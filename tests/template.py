@@ -43,6 +43,7 @@ DATA = (
     ".proto",
     "source/subscriptions.json",
     "source/deliveries.json",
+    "source/readings.json",
     "source/subscriptions__assigned.json",
     "source/deliveries__assigned.json",
 )

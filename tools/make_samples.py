@@ -1,7 +1,8 @@
-"""Make the two tables that the template bundles, from a known truth.
+"""Make the tables that the template bundles, from a known truth.
 
 Each table starts as complete rows whose target is drawn from a distribution that is an explicit
-function of the row (``churn_probability``, ``delivery_distribution``). So the best score that any
+function of the row (``churn_probability``, ``delivery_distribution``), or as faults at a known rate
+that change the row in a known way (``fault_probability``). So the best score that any
 model can reach is known, and tests can hold the trained model against it. Values are then made
 missing, and what is left is written the way real exports look: several spellings, units, missing
 markers, impossible numbers, duplicates. Cleaning by the data contract undoes all of it.
@@ -17,7 +18,7 @@ counts and measures become numbers, impossible ones too, missing markers become 
 timestamps become moments (JSON, which has none, keeps their spellings). What a type can't hold
 stays as dirty as in the CSV: amounts with currencies and units, categories, identifiers.
 
-For projects whose labels are assigned, each table comes once more without its target, but with a
+For projects whose labels are assigned, the first two tables come once more without their target, but with a
 text of what became known later (``assigned``), and with labels that people gave: annotations by six
 annotators of known quality, decisions of an expert in cases of doubt and on a random gold set.
 
@@ -44,6 +45,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from scipy import stats
 
 ROWS = 5_900
 SEED = 8
@@ -456,6 +458,216 @@ def deliveries(seed: int = SEED) -> Sample:
     return _spoiled(complete, truth, DELIVERY_DIRT, rng)
 
 
+# ---------------------------------------------------------------- readings
+
+READINGS = 4_200
+SHIFTS = {"early": 0.40, "late": 0.36, "night": 0.24}
+SHIFTS_SHIFTED = {"early": 0.27, "late": 0.25, "night": 0.48}
+SPEED = {"centrifugal": 2_900.0, "screw": 1_450.0, "piston": 520.0}
+FLOW = {"centrifugal": 84.0, "screw": 46.0, "piston": 21.0}
+PRESSURE = {"centrifugal": 5.5, "screw": 11.0, "piston": 34.0}
+EFFICIENCY = {"centrifugal": 0.71, "screw": 0.64, "piston": 0.82}
+
+
+class Fault(NamedTuple):
+    """What a fault does: it adds a number from ``low`` to ``high``, all alike, to one residual."""
+
+    share: float
+    low: float
+    high: float
+
+
+# A residual is what a measurement deviates from what the others let expect, in logarithms but for
+# temperature; it is normal, with this spread. Worn bearings show in a single number. The others
+# show only in how numbers go together.
+SPREADS = {"flow": 0.06, "pressure": 0.06, "power": 0.05, "temperature": 2.0, "vibration": 0.22}
+FAULTS = {
+    "vibration": Fault(0.007, 0.7, 1.8),
+    "flow": Fault(0.006, -0.55, -0.15),
+    "pressure": Fault(0.004, -0.45, -0.15),
+    "power": Fault(0.006, 0.12, 0.45),
+    "temperature": Fault(0.005, 5.0, 22.0),
+}
+
+
+def expected_readings(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what each measurement of complete rows should be, given those before it.
+
+    Logarithms but for the temperature. Speed follows the load, flow and pressure the speed, power
+    both, the temperature of the bearing the power and that of the inlet, vibration speed and age.
+    """
+    pump = rows["pump_type"]
+    speed = np.log(rows["speed_rpm"].to_numpy(dtype=np.float64))
+    faster = speed - np.log(_per_category(pump, SPEED))
+    flow = np.log(rows["flow_m3_h"].to_numpy(dtype=np.float64))
+    pressure = np.log(rows["pressure_bar"].to_numpy(dtype=np.float64))
+    power = np.log(rows["power_kw"].to_numpy(dtype=np.float64))
+    age = np.log1p(rows["hours_since_service"].to_numpy(dtype=np.float64))
+    inlet = rows["inlet_temperature_c"].to_numpy(dtype=np.float64)
+    return pd.DataFrame(
+        {
+            "flow": np.log(_per_category(pump, FLOW)) + 1.0 * faster,
+            "pressure": np.log(_per_category(pump, PRESSURE)) + 1.6 * faster,
+            "power": flow + pressure - np.log(36 * _per_category(pump, EFFICIENCY)),
+            "temperature": 16 + 0.9 * inlet + 7 * power,
+            "vibration": 0.1 + 0.5 * faster + 0.11 * age,
+        }
+    )
+
+
+def residuals(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what each measurement of complete rows deviates from what is expected."""
+    measured = pd.DataFrame(
+        {
+            "flow": np.log(rows["flow_m3_h"]),
+            "pressure": np.log(rows["pressure_bar"]),
+            "power": np.log(rows["power_kw"]),
+            "temperature": rows["bearing_temperature_c"],
+            "vibration": np.log(rows["vibration_mm_s"]),
+        }
+    )
+    return measured - expected_readings(rows)
+
+
+def fault_probability(rows: pd.DataFrame) -> Floats:
+    """Return the true P(faulty = 1) of complete rows, by the theorem of Bayes.
+
+    A fault adds a number that is spread evenly from its ``low`` to its ``high``, so the density of
+    a residual with it is a difference of two normal distribution functions.
+    """
+    found = residuals(rows)
+    usual = 1 - sum(fault.share for fault in FAULTS.values())
+    odds = np.zeros(len(rows))
+    for name, fault in FAULTS.items():
+        spread = SPREADS[name]
+        values = found[name].to_numpy(dtype=np.float64)
+        inside = stats.norm.cdf((values - fault.low) / spread)
+        inside -= stats.norm.cdf((values - fault.high) / spread)
+        plain = stats.norm.pdf(values / spread) / spread
+        ratio = inside / (fault.high - fault.low) / np.maximum(plain, np.finfo(np.float64).tiny)
+        odds += fault.share / usual * ratio
+    return np.asarray(odds / (1 + odds), dtype=np.float64)
+
+
+def _reading_rows(rng: np.random.Generator, rows: int) -> pd.DataFrame:
+    """Draw complete rows, each measurement after those that it depends on, and whether faulty."""
+    measured_at, shifted = _moments(rng, rows, 0, 24)
+    pump = _choose(rng, {"centrifugal": 0.50, "screw": 0.28, "piston": 0.22}, rows)
+    load = np.round(100 * rng.beta(4.5, 2.0, rows), 1)
+    shares = [fault.share for fault in FAULTS.values()]
+    kind = _choose(rng, dict(zip(["", *FAULTS], [1 - sum(shares), *shares], strict=True)), rows)
+    noise = {}
+    for name, spread in SPREADS.items():
+        added = rng.uniform(FAULTS[name].low, FAULTS[name].high, rows)
+        noise[name] = rng.normal(0, spread, rows) + np.where(kind == name, added, 0)
+    typical = _per_category(pd.Series(pump), SPEED)
+    table = pd.DataFrame(
+        {
+            "reading_id": _identifiers(rng, "R", 6, rows),
+            "measured_at": measured_at,
+            "pump_type": pump,
+            "medium": _choose(rng, {"water": 0.55, "brine": 0.25, "oil": 0.20}, rows),
+            "work_shift": np.where(
+                shifted, _choose(rng, SHIFTS_SHIFTED, rows), _choose(rng, SHIFTS, rows)
+            ),
+            "load_percent": load,
+            "hours_since_service": np.floor(rng.exponential(700, rows)).clip(0, 6_000),
+            "inlet_temperature_c": np.round(rng.normal(17, 5, rows), 1),
+            "speed_rpm": np.round(
+                typical * (0.55 + 0.0045 * load) * np.exp(rng.normal(0, 0.02, rows)), 0
+            ),
+        }
+    )
+    for column, name, places in (
+        ("flow_m3_h", "flow", 2),
+        ("pressure_bar", "pressure", 2),
+        ("power_kw", "power", 3),
+        ("bearing_temperature_c", "temperature", 1),
+        ("vibration_mm_s", "vibration", 3),
+    ):
+        # What comes later is not needed yet.
+        so_far = table.reindex(columns=[*table, *READING_COLUMNS], fill_value=1.0)
+        expected = expected_readings(so_far.loc[:, ~so_far.columns.duplicated()])[name]
+        value = expected.to_numpy(dtype=np.float64) + noise[name]
+        table[column] = np.round(value if name == "temperature" else np.exp(value), places)
+    table["faulty"] = (kind != "").astype(np.int64)
+    return table.astype({"hours_since_service": np.int64, "speed_rpm": np.int64})
+
+
+READING_COLUMNS = ("flow_m3_h", "pressure_bar", "power_kw")
+
+
+def _older_readings(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the same readings as first sent: some minutes before, with a rough load."""
+    minutes = pd.to_timedelta(rng.integers(5, 55, len(rows)), unit="min")
+    load = (rows["load_percent"] * rng.uniform(0.9, 1.1, len(rows))).clip(0, 100).round(1)
+    return rows.assign(measured_at=rows["measured_at"] - minutes, load_percent=load)
+
+
+READING_DIRT = Dirt(
+    identifier="reading_id",
+    older=_older_readings,
+    missing={
+        "pump_type": 0.005,
+        "medium": 0.020,
+        "work_shift": 0.020,
+        "load_percent": 0.015,
+        "hours_since_service": 0.030,
+        "inlet_temperature_c": 0.020,
+        "speed_rpm": 0.010,
+        "flow_m3_h": 0.010,
+        "pressure_bar": 0.010,
+        "power_kw": 0.010,
+        "bearing_temperature_c": 0.015,
+        "vibration_mm_s": 0.010,
+    },
+    outliers={
+        "load_percent": ("-1.0", "870.0"),
+        "inlet_temperature_c": ("-273.0", "999.0"),
+        "flow_m3_h": ("-1.00", "99999"),
+        "pressure_bar": ("-9.00", "99999"),
+        "power_kw": ("-1.000", "88888"),
+        "bearing_temperature_c": ("-273.0", "999.0"),
+    },
+    spellings={
+        "pump_type": {"centrifugal": ["rotary"], "screw": ["screw pump"], "piston": ["recip"]},
+        "medium": {"water": ["h2o"], "brine": ["salt water"], "oil": ["lube oil"]},
+        "work_shift": {"early": ["morning"], "late": ["evening"], "night": ["nights"]},
+    },
+    formats={
+        "load_percent": "{} %",
+        "speed_rpm": "{} rpm",
+        "flow_m3_h": "{} m3/h",
+        "pressure_bar": "{} bar",
+        "power_kw": "{} kW",
+        "hours_since_service": "{} h",
+    },
+    decimals={
+        "load_percent": 1,
+        "inlet_temperature_c": 1,
+        "flow_m3_h": 2,
+        "pressure_bar": 2,
+        "power_kw": 3,
+        "bearing_temperature_c": 1,
+        "vibration_mm_s": 3,
+    },
+)
+
+
+def readings(seed: int = SEED) -> Sample:
+    """Make the table of a pumping station: one row per reading, ``faulty`` as known later.
+
+    Args:
+        seed: of the random numbers; the bundled file has the default.
+    """
+    rng = np.random.default_rng([seed, 5])
+    complete = _reading_rows(rng, READINGS)
+    truth = pd.DataFrame(
+        {"reading_id": complete["reading_id"], "probability": fault_probability(complete)}
+    )
+    return _spoiled(complete, truth, READING_DIRT, rng)
+
+
 # ---------------------------------------------------------------- labels assigned later
 
 # What is known of a record after its outcome: the share of records with and without the outcome
@@ -676,17 +888,18 @@ def _spoiled(
     complete: pd.DataFrame, truth: pd.DataFrame, dirt: Dirt, rng: np.random.Generator
 ) -> Sample:
     """Make values missing at random, then write the table as a careless export would."""
+    count = len(complete)
     clean = complete.copy()
     impossible: dict[str, npt.NDArray[np.bool_]] = {}
     for column, share in dirt.missing.items():
-        missing = rng.random(ROWS) < share
-        impossible[column] = rng.random(ROWS) < (OUTLIERS if column in dirt.outliers else 0)
+        missing = rng.random(count) < share
+        impossible[column] = rng.random(count) < (OUTLIERS if column in dirt.outliers else 0)
         clean[column] = _nullable(clean[column]).mask(missing | impossible[column])
     raw = _written(clean, dirt, rng)
     for column, values in dirt.outliers.items():
         rows = impossible[column]
         raw.loc[rows, column] = _choose(rng, dict.fromkeys(values, 1 / len(values)), rows.sum())
-    chosen = np.flatnonzero(rng.random(ROWS) < OLDER_VERSIONS)
+    chosen = np.flatnonzero(rng.random(count) < OLDER_VERSIONS)
     older = _written(dirt.older(clean.iloc[chosen], rng), dirt, rng)
     with_older = pd.concat([raw, older], ignore_index=True)
     repeated = with_older[rng.random(len(with_older)) < EXACT_DUPLICATES]
@@ -862,7 +1075,10 @@ def protobuf_schema(table: pa.Table, name: str) -> str:
 SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "subscriptions": subscriptions,
     "deliveries": deliveries,
+    "readings": readings,
 }
+# Tables whose target people can assign.
+ASSIGNABLE = ("subscriptions", "deliveries")
 
 
 def csv_bytes(sample: Sample) -> bytes:
@@ -941,6 +1157,8 @@ def all_files(name: str, sample: Sample) -> dict[str, bytes]:
         name: of the table.
         sample: the table with its target.
     """
+    if name not in ASSIGNABLE:
+        return {f"source/{file}": content for file, content in files(name, sample).items()}
     labels = assigned(name, sample)
     tables = {**files(name, sample), **files(name, labels.sample, "__assigned")}
     return {
@@ -961,7 +1179,7 @@ def is_current(path: Path, content: bytes) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the files of both tables, or with ``--check`` tell whether they are up to date."""
+    """Write the files of all tables, or with ``--check`` tell whether they are up to date."""
     parser = argparse.ArgumentParser(description="Make the tables that the template bundles.")
     parser.add_argument("--check", action="store_true", help="only compare, exit 1 if they differ")
     check = parser.parse_args(arguments).check

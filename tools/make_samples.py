@@ -463,10 +463,10 @@ def deliveries(seed: int = SEED) -> Sample:
 READINGS = 4_200
 SHIFTS = {"early": 0.40, "late": 0.36, "night": 0.24}
 SHIFTS_SHIFTED = {"early": 0.27, "late": 0.25, "night": 0.48}
-SPEED = {"centrifugal": 2_900.0, "screw": 1_450.0, "piston": 520.0}
-FLOW = {"centrifugal": 84.0, "screw": 46.0, "piston": 21.0}
-PRESSURE = {"centrifugal": 5.5, "screw": 11.0, "piston": 34.0}
-EFFICIENCY = {"centrifugal": 0.71, "screw": 0.64, "piston": 0.82}
+# What a model of pump adds to flow, pressure and power.
+FLOW = {"compact": -6.0, "standard": 0.0, "large": 9.0}
+PRESSURE = {"compact": 0.5, "standard": 0.0, "large": -0.6}
+POWER = {"compact": -0.8, "standard": 0.0, "large": 1.1}
 
 
 class Fault(NamedTuple):
@@ -477,56 +477,55 @@ class Fault(NamedTuple):
     high: float
 
 
-# A residual is what a measurement deviates from what the others let expect, in logarithms but for
-# temperature; it is normal, with this spread. Worn bearings show in a single number. The others
-# show only in how numbers go together.
-SPREADS = {"flow": 0.06, "pressure": 0.06, "power": 0.05, "temperature": 2.0, "vibration": 0.22}
+# A residual is what a measurement deviates from what the others let expect; it is normal, with this
+# spread. Worn bearings show in the vibration alone. The other faults show only in how numbers go
+# together.
+SPREADS = {"flow": 1.5, "pressure": 0.16, "power": 0.28, "temperature": 1.6, "vibration": 0.25}
 FAULTS = {
-    "vibration": Fault(0.007, 0.7, 1.8),
-    "flow": Fault(0.006, -0.55, -0.15),
-    "pressure": Fault(0.004, -0.45, -0.15),
-    "power": Fault(0.006, 0.12, 0.45),
-    "temperature": Fault(0.005, 5.0, 22.0),
+    "vibration": Fault(0.006, 1.0, 3.5),
+    "flow": Fault(0.005, -16.0, -4.0),
+    "pressure": Fault(0.004, -1.8, -0.4),
+    "power": Fault(0.005, 0.8, 3.0),
+    "temperature": Fault(0.005, 4.5, 18.0),
+}
+MEASURED = {
+    "flow": ("flow_m3_h", 2),
+    "pressure": ("pressure_bar", 3),
+    "power": ("power_kw", 3),
+    "temperature": ("bearing_temperature_c", 1),
+    "vibration": ("vibration_mm_s", 3),
 }
 
 
-def expected_readings(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return what each measurement of complete rows should be, given those before it.
+def expected_reading(name: str, rows: pd.DataFrame) -> Floats:
+    """Return what a measurement of complete rows should be, given those before it.
 
-    Logarithms but for the temperature. Speed follows the load, flow and pressure the speed, power
-    both, the temperature of the bearing the power and that of the inlet, vibration speed and age.
+    Speed follows the load, flow and pressure the speed, power both, the temperature of the bearing
+    the power and that of the inlet, vibration the speed and the hours since the last service.
     """
-    pump = rows["pump_type"]
-    speed = np.log(rows["speed_rpm"].to_numpy(dtype=np.float64))
-    faster = speed - np.log(_per_category(pump, SPEED))
-    flow = np.log(rows["flow_m3_h"].to_numpy(dtype=np.float64))
-    pressure = np.log(rows["pressure_bar"].to_numpy(dtype=np.float64))
-    power = np.log(rows["power_kw"].to_numpy(dtype=np.float64))
-    age = np.log1p(rows["hours_since_service"].to_numpy(dtype=np.float64))
+    pump = rows["pump_model"]
+    speed = rows["speed_rpm"].to_numpy(dtype=np.float64)
+    if name == "flow":
+        return np.asarray(-4 + 0.033 * speed + _per_category(pump, FLOW))
+    if name == "pressure":
+        return np.asarray(-1 + 0.0031 * speed + _per_category(pump, PRESSURE))
+    if name == "vibration":
+        hours = rows["hours_since_service"].to_numpy(dtype=np.float64)
+        return np.asarray(1.6 + 0.0011 * (speed - 2_300) + 0.0002 * hours)
+    if name == "power":
+        flow, pressure = (
+            rows[column].to_numpy(dtype=np.float64) for column in ("flow_m3_h", "pressure_bar")
+        )
+        return np.asarray(1.5 + 0.09 * flow + 0.9 * pressure + _per_category(pump, POWER))
+    power = rows["power_kw"].to_numpy(dtype=np.float64)
     inlet = rows["inlet_temperature_c"].to_numpy(dtype=np.float64)
-    return pd.DataFrame(
-        {
-            "flow": np.log(_per_category(pump, FLOW)) + 1.0 * faster,
-            "pressure": np.log(_per_category(pump, PRESSURE)) + 1.6 * faster,
-            "power": flow + pressure - np.log(36 * _per_category(pump, EFFICIENCY)),
-            "temperature": 16 + 0.9 * inlet + 7 * power,
-            "vibration": 0.1 + 0.5 * faster + 0.11 * age,
-        }
-    )
+    return np.asarray(9 + 0.9 * inlet + 1.8 * power)
 
 
-def residuals(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return what each measurement of complete rows deviates from what is expected."""
-    measured = pd.DataFrame(
-        {
-            "flow": np.log(rows["flow_m3_h"]),
-            "pressure": np.log(rows["pressure_bar"]),
-            "power": np.log(rows["power_kw"]),
-            "temperature": rows["bearing_temperature_c"],
-            "vibration": np.log(rows["vibration_mm_s"]),
-        }
-    )
-    return measured - expected_readings(rows)
+def residual(name: str, rows: pd.DataFrame) -> Floats:
+    """Return what a measurement of complete rows deviates from what is expected."""
+    measured = rows[MEASURED[name][0]].to_numpy(dtype=np.float64)
+    return np.asarray(measured - expected_reading(name, rows))
 
 
 def fault_probability(rows: pd.DataFrame) -> Floats:
@@ -535,12 +534,11 @@ def fault_probability(rows: pd.DataFrame) -> Floats:
     A fault adds a number that is spread evenly from its ``low`` to its ``high``, so the density of
     a residual with it is a difference of two normal distribution functions.
     """
-    found = residuals(rows)
     usual = 1 - sum(fault.share for fault in FAULTS.values())
     odds = np.zeros(len(rows))
     for name, fault in FAULTS.items():
         spread = SPREADS[name]
-        values = found[name].to_numpy(dtype=np.float64)
+        values = residual(name, rows)
         inside = stats.norm.cdf((values - fault.low) / spread)
         inside -= stats.norm.cdf((values - fault.high) / spread)
         plain = stats.norm.pdf(values / spread) / spread
@@ -552,49 +550,31 @@ def fault_probability(rows: pd.DataFrame) -> Floats:
 def _reading_rows(rng: np.random.Generator, rows: int) -> pd.DataFrame:
     """Draw complete rows, each measurement after those that it depends on, and whether faulty."""
     measured_at, shifted = _moments(rng, rows, 0, 24)
-    pump = _choose(rng, {"centrifugal": 0.50, "screw": 0.28, "piston": 0.22}, rows)
     load = np.round(100 * rng.beta(4.5, 2.0, rows), 1)
     shares = [fault.share for fault in FAULTS.values()]
     kind = _choose(rng, dict(zip(["", *FAULTS], [1 - sum(shares), *shares], strict=True)), rows)
-    noise = {}
-    for name, spread in SPREADS.items():
-        added = rng.uniform(FAULTS[name].low, FAULTS[name].high, rows)
-        noise[name] = rng.normal(0, spread, rows) + np.where(kind == name, added, 0)
-    typical = _per_category(pd.Series(pump), SPEED)
     table = pd.DataFrame(
         {
             "reading_id": _identifiers(rng, "R", 6, rows),
             "measured_at": measured_at,
-            "pump_type": pump,
+            "pump_model": _choose(rng, {"compact": 0.28, "standard": 0.50, "large": 0.22}, rows),
             "medium": _choose(rng, {"water": 0.55, "brine": 0.25, "oil": 0.20}, rows),
             "work_shift": np.where(
                 shifted, _choose(rng, SHIFTS_SHIFTED, rows), _choose(rng, SHIFTS, rows)
             ),
             "load_percent": load,
-            "hours_since_service": np.floor(rng.exponential(700, rows)).clip(0, 6_000),
+            "hours_since_service": np.floor(rng.uniform(0, 3_000, rows)),
             "inlet_temperature_c": np.round(rng.normal(17, 5, rows), 1),
-            "speed_rpm": np.round(
-                typical * (0.55 + 0.0045 * load) * np.exp(rng.normal(0, 0.02, rows)), 0
-            ),
+            "speed_rpm": np.round(1_200 + 16 * load + rng.normal(0, 25, rows), 0),
         }
     )
-    for column, name, places in (
-        ("flow_m3_h", "flow", 2),
-        ("pressure_bar", "pressure", 2),
-        ("power_kw", "power", 3),
-        ("bearing_temperature_c", "temperature", 1),
-        ("vibration_mm_s", "vibration", 3),
-    ):
-        # What comes later is not needed yet.
-        so_far = table.reindex(columns=[*table, *READING_COLUMNS], fill_value=1.0)
-        expected = expected_readings(so_far.loc[:, ~so_far.columns.duplicated()])[name]
-        value = expected.to_numpy(dtype=np.float64) + noise[name]
-        table[column] = np.round(value if name == "temperature" else np.exp(value), places)
+    for name, (column, places) in MEASURED.items():
+        fault = FAULTS[name]
+        added = np.where(kind == name, rng.uniform(fault.low, fault.high, rows), 0)
+        value = expected_reading(name, table) + rng.normal(0, SPREADS[name], rows) + added
+        table[column] = np.round(value, places)
     table["faulty"] = (kind != "").astype(np.int64)
     return table.astype({"hours_since_service": np.int64, "speed_rpm": np.int64})
-
-
-READING_COLUMNS = ("flow_m3_h", "pressure_bar", "power_kw")
 
 
 def _older_readings(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -608,7 +588,7 @@ READING_DIRT = Dirt(
     identifier="reading_id",
     older=_older_readings,
     missing={
-        "pump_type": 0.005,
+        "pump_model": 0.005,
         "medium": 0.020,
         "work_shift": 0.020,
         "load_percent": 0.015,
@@ -625,12 +605,12 @@ READING_DIRT = Dirt(
         "load_percent": ("-1.0", "870.0"),
         "inlet_temperature_c": ("-273.0", "999.0"),
         "flow_m3_h": ("-1.00", "99999"),
-        "pressure_bar": ("-9.00", "99999"),
+        "pressure_bar": ("-9.000", "99999"),
         "power_kw": ("-1.000", "88888"),
         "bearing_temperature_c": ("-273.0", "999.0"),
     },
     spellings={
-        "pump_type": {"centrifugal": ["rotary"], "screw": ["screw pump"], "piston": ["recip"]},
+        "pump_model": {"compact": ["small"], "standard": ["std"], "large": ["xl"]},
         "medium": {"water": ["h2o"], "brine": ["salt water"], "oil": ["lube oil"]},
         "work_shift": {"early": ["morning"], "late": ["evening"], "night": ["nights"]},
     },
@@ -646,7 +626,7 @@ READING_DIRT = Dirt(
         "load_percent": 1,
         "inlet_temperature_c": 1,
         "flow_m3_h": 2,
-        "pressure_bar": 2,
+        "pressure_bar": 3,
         "power_kw": 3,
         "bearing_temperature_c": 1,
         "vibration_mm_s": 3,

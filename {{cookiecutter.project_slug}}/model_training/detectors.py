@@ -19,6 +19,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 from sklearn.base import BaseEstimator
 from sklearn.covariance import shrunk_covariance
 from sklearn.ensemble import IsolationForest
@@ -31,6 +32,7 @@ Flags = npt.NDArray[np.bool_]
 
 RANDOM_ROWS = 2_000
 KNOTS = 101
+RANKED_ALIKE = 0.98
 # Knots that lie closer than this share of their range would make a rounding error grow.
 SMALLEST_GAP = 1e-5
 CONCENTRATIONS = 3
@@ -38,6 +40,8 @@ FILLING_STEPS = 40
 FILLING_SHRINKAGE = 0.05
 # Inputs that never differ would leave nothing to measure a distance by.
 SMALLEST_VARIANCE = 1e-12
+# Categories of which less than this share of the rows are hardly count.
+SMALLEST_SHARE = 1e-6
 # Distances to so many rows at a time, so that memory does not grow with the table.
 CHUNK = 4_096
 NORMAL_QUARTILES = 1.349
@@ -56,10 +60,35 @@ def _drawn(ordered: Array, weights: Array, places: Array) -> npt.NDArray[np.int6
     return np.asarray(order[np.minimum(found, order.size - 1)], dtype=np.int64)
 
 
+def together(inputs: Array) -> list[npt.NDArray[np.int64]]:
+    """Return the columns, in groups, that random rows take from the same row.
+
+    These are all categories, as they exclude each other, and numbers that rank rows almost alike,
+    such as a number and its logarithm.
+
+    Args:
+        inputs: encoded rows, shape (n, features).
+    """
+    category = is_category(inputs)
+    left = list(np.flatnonzero(~category))
+    ranks = stats.rankdata(inputs, axis=0)
+    groups = [np.flatnonzero(category)] if category.any() else []
+    while left:
+        first = ranks[:, left[0]]
+        alike = [
+            column
+            for column in left
+            if abs(np.corrcoef(first, ranks[:, column])[0, 1]) >= RANKED_ALIKE
+        ]
+        groups.append(np.array(alike))
+        left = [column for column in left if column not in alike]
+    return groups
+
+
 def random_rows(inputs: Array, weights: Array, count: int, seed: int) -> Array:
     """Return rows in which each number was drawn without regard to the others.
 
-    Categories are drawn together, as they exclude each other. A row of weight 2 counts as two.
+    A row of weight 2 counts as two.
 
     Args:
         inputs: encoded rows, shape (n, features).
@@ -68,14 +97,10 @@ def random_rows(inputs: Array, weights: Array, count: int, seed: int) -> Array:
         seed: makes them repeatable.
     """
     generator = np.random.default_rng(seed)
-    category = is_category(inputs)
     made = np.empty((count, inputs.shape[1]))
-    for column in np.flatnonzero(~category):
-        values = inputs[:, [column]]
-        made[:, [column]] = values[_drawn(values, weights, generator.random(count))]
-    if category.any():
-        values = inputs[:, category]
-        made[:, category] = values[_drawn(values, weights, generator.random(count))]
+    for columns in together(inputs):
+        values = inputs[:, columns]
+        made[:, columns] = values[_drawn(values, weights, generator.random(count))]
     return made
 
 
@@ -231,6 +256,33 @@ class UnusualValue(Detector):
         return largest
 
 
+def given_categories(inputs: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """Return what turns rows into numbers that are freed of what their categories let expect.
+
+    A category that is rare is no anomaly, so distances are measured between the numbers alone.
+
+    Args:
+        inputs: filled rows, shape (n, features).
+        weights: how many rows each stands for, shape (n,).
+
+    Returns:
+        Mean of the inputs (features,), the linear map (features, numbers) and the covariance of
+        what it gives (numbers, numbers). Without numbers, the map keeps all inputs.
+    """
+    mean, covariance = moments(inputs, weights)
+    category = is_category(inputs)
+    if category.all() or not category.any():
+        return mean, np.eye(mean.size), covariance
+    own = covariance[np.ix_(category, category)]
+    slopes = np.linalg.solve(
+        own + np.eye(len(own)) * SMALLEST_SHARE, covariance[np.ix_(category, ~category)]
+    )
+    freed = np.zeros((mean.size, int((~category).sum())))
+    freed[~category] = np.eye(freed.shape[1])
+    freed[category] = -slopes
+    return mean, freed, freed.T @ covariance @ freed
+
+
 class RobustCovariance(Detector):
     """The distance of Mahalanobis (1936), which sees combinations that the columns rule out.
 
@@ -255,11 +307,11 @@ class RobustCovariance(Detector):
     def _learn(self, inputs: Array, weights: Array) -> None:
         kept = weights
         for _ in range(CONCENTRATIONS if self.trimmed > 0 else 1):
-            self.mean_, covariance = moments(inputs, kept)
+            self.mean_, freed, covariance = given_categories(inputs, kept)
             shrunk = shrunk_covariance(covariance, self.shrinkage)
             shrunk = shrunk + np.eye(len(shrunk)) * SMALLEST_VARIANCE
             values, vectors = np.linalg.eigh(shrunk)
-            self.whitening_ = vectors / np.sqrt(values)
+            self.whitening_ = freed @ (vectors / np.sqrt(values))
             kept = weights * (1 - highest(self.distances(inputs), weights, self.trimmed))
 
     def distances(self, inputs: Array) -> Array:
@@ -286,12 +338,12 @@ class PrincipalComponents(Detector):
         self.random_state = random_state
 
     def _learn(self, inputs: Array, weights: Array) -> None:
-        self.mean_, covariance = moments(inputs, weights)
+        self.mean_, freed, covariance = given_categories(inputs, weights)
         values, vectors = np.linalg.eigh(covariance)
         told = np.cumsum(values[::-1])
         enough = int(np.searchsorted(told, self.kept * told[-1])) + 1
         # ascending, so the last ones are the most important; one at least is left to judge by
-        self.left_ = vectors[:, : max(vectors.shape[1] - enough, 1)]
+        self.left_ = freed @ vectors[:, : max(vectors.shape[1] - enough, 1)]
 
     def distances(self, inputs: Array) -> Array:
         """Return the length of what the kept components leave of each row, shape (n,)."""

@@ -18,9 +18,10 @@ counts and measures become numbers, impossible ones too, missing markers become 
 timestamps become moments (JSON, which has none, keeps their spellings). What a type can't hold
 stays as dirty as in the CSV: amounts with currencies and units, categories, identifiers.
 
-For projects whose labels are assigned, the first two tables come once more without their target, but with a
-text of what became known later (``assigned``), and with labels that people gave: annotations by six
-annotators of known quality, decisions of an expert in cases of doubt and on a random gold set.
+For projects whose labels are assigned, the first two tables come once more without their target,
+but with a text of what became known later (``assigned``), and with labels that people gave:
+annotations by six annotators of known quality, decisions of an expert in cases of doubt and on a
+random gold set.
 
 ``python tools/make_samples.py`` writes all files into the template, ``--check`` compares instead.
 The result depends only on the seed as long as NumPy keeps its random streams; a test notices when
@@ -617,7 +618,7 @@ READING_DIRT = Dirt(
     formats={
         "load_percent": "{} %",
         "speed_rpm": "{} rpm",
-        "flow_m3_h": "{} m3/h",
+        "flow_m3_h": "{} cbm",
         "pressure_bar": "{} bar",
         "power_kw": "{} kW",
         "hours_since_service": "{} h",

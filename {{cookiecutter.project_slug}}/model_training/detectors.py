@@ -347,8 +347,8 @@ class PrincipalComponents(Detector):
 
     def distances(self, inputs: Array) -> Array:
         """Return the length of what the kept components leave of each row, shape (n,)."""
-        residuals = (inputs - self.mean_) @ self.left_
-        lengths: Array = np.sqrt(np.sum(residuals * residuals, axis=1))
+        rest = (inputs - self.mean_) @ self.left_
+        lengths: Array = np.sqrt(np.sum(rest * rest, axis=1))
         return lengths
 
 

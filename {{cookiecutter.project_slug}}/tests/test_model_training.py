@@ -33,7 +33,8 @@ from model_training.model_selection import (
 )
 from model_training.onnx_graph import build_graph
 from model_training.results import CandidateResult, Estimate, load_model
-from tests.conftest import BUNDLED, values
+from tests.conftest import values
+from tests.training import Trained, competing
 from utils.config import (
     SAMPLING_WEIGHT,
     Column,
@@ -134,48 +135,6 @@ def test_unknown_candidates_and_hyperparameters_are_named(name: str) -> None:
         candidates({name: {"no_such_setting": 1}}, next(iter(METRICS)), 0)
 
 
-def test_a_hyperparameter_out_of_range_is_refused() -> None:
-    settings: dict[str, dict[str, float | int | str | None]] = {
-        "random_forest": {"n_estimators": "many"}
-    }
-    with pytest.raises(ProjectError, match=r"random_forest.*n_estimators"):
-        candidates(settings, next(iter(METRICS)), 0)
-
-
-class Trained:
-    """The settings and training rows of the project, loaded once."""
-
-    def __init__(self, root: Path) -> None:
-        self.contract = load_contract(root / "schema.yaml")
-        self.params: Params = load_params(root / "params.yaml", root / "schema.yaml")
-        self.recipe: Recipe = project_recipe(self.params, self.contract)
-        self.names = feature_names(self.recipe)
-        train = read_parquet(root / "data/train.parquet")
-        self.inputs = model_inputs(train, self.names)
-        self.outcome = target(train, self.contract)
-        self.value: Value = load_value(self.params.value, self.contract.target)
-
-    def fitted(self, name: str, rows: int = 400) -> Pipeline:
-        """Return a candidate fitted on the first ``rows`` rows."""
-        selection = self.params.selection
-        points = starting_points(selection.candidates)
-        candidate = candidates(points, selection.metric, 1)[name]
-        model = pipeline(candidate, self.names, self.contract)
-        return model.fit(self.inputs.head(rows), self.outcome[:rows])
-
-
-@pytest.fixture(scope="session")
-def trained(project: Path) -> Trained:
-    """The settings and training rows of the project."""
-    return Trained(project)
-
-
-def competing() -> list[str]:
-    """Names of the candidates that can win."""
-    params = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml")
-    return [name for name in params.selection.candidates if name != BASELINE]
-
-
 @pytest.mark.parametrize("name", competing())
 def test_a_candidate_answers_the_same_each_time(trained: Trained, name: str) -> None:
     model = trained.fitted(name)
@@ -194,27 +153,6 @@ def test_every_candidate_that_can_win_is_served_exactly(
     drawn = generated_inputs(model, trained.inputs, trained.names, 10_000, seed=3)
     assert drawn.isna().any().any()
     assert check_parity(model, scorer, {"generated rows": drawn}) < 1e-12
-
-
-def test_generated_rows_lie_on_and_beside_the_thresholds(trained: Trained) -> None:
-    model = trained.fitted("hist_gradient_boosting")
-    drawn = generated_inputs(model, trained.inputs, trained.names, 4000, seed=3)
-    splits = thresholds(model, len(trained.names.numeric))
-    position = int(np.argmax([found.size for found in splits]))
-    column = drawn[trained.names.numeric[position]].to_numpy()
-    assert np.isin(column, splits[position]).any()
-    assert np.isin(column, np.nextafter(splits[position], np.inf)).any()
-
-
-def test_a_forest_of_lone_leaves_is_served_exactly(trained: Trained, tmp_path: Path) -> None:
-    selection = trained.params.selection
-    settings = {"hist_gradient_boosting": {"max_iter": 2, "min_samples_leaf": 400}}
-    candidate = candidates(settings, selection.metric, 1)["hist_gradient_boosting"]
-    model = pipeline(candidate, trained.names, trained.contract)
-    model.fit(trained.inputs.head(300), trained.outcome[:300])
-    (tmp_path / "model.onnx").write_bytes(build_graph(model, trained.names).SerializeToString())
-    scorer = open_graph(tmp_path / "model.onnx", trained.recipe)
-    assert check_parity(model, scorer, {"rows": trained.inputs}) < 1e-12
 
 
 def test_an_estimator_without_an_exact_route_is_refused(trained: Trained) -> None:

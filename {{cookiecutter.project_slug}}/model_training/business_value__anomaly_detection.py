@@ -38,6 +38,7 @@ from utils.paths import EVALUATION, PREDICTIONS, TEST, VALUE
 
 FIGURES = Path("reports/figures/value")
 METRIC = "value_per_decision"
+AT_K = "the naive baseline at k"
 # The curve ends at this share of the rows, beyond which few would look.
 LOOKED_AT = 0.2
 POINTS = 201
@@ -130,9 +131,15 @@ def findings(
         f"The alarms of the model brought {between(estimates['model'], currency, confidence)} per "
         f"{MANY:,} held-out rows, at the threshold in use."
     )
-    for name, estimate in estimates.items():
-        if name != "model":
-            yield _against(name, estimate, currency, confidence)
+    if value.missed_anomaly:
+        yield _against("raising no alarm", estimates["raising no alarm"], currency, confidence)
+    told = (
+        f"If only the {value.contamination:.1%} of the rows with the highest scores can be looked "
+        f"at, the model brings {between(estimates[AT_K], currency, confidence)} per {MANY:,} rows "
+        "more than the naive baseline"
+    )
+    certain = "" if surely_more(estimates[AT_K]) else ", an interval that includes 0"
+    yield f"{told}{certain}."
     yield (
         f"An alarm pays if at least {numbers['break_even']:.1%} of the alarms are right; "
         f"{numbers['precision']:.1%} of them are, and they concern {numbers['alarm_share']:.1%} of "
@@ -200,6 +207,7 @@ def of_known(
     estimates = {
         "model": mean_difference(worth, cases.weights, settings, seed),
         "raising no alarm": mean_difference(worth - nothing, cases.weights, settings, seed),
+        AT_K: measured(evaluation, METRIC, "improvement"),
     }
     report = ValueReport(
         currency=value.currency,

@@ -44,6 +44,7 @@ DATA = (
     "source/subscriptions.json",
     "source/deliveries.json",
     "source/sales.json",
+    "source/readings.json",
     "source/subscriptions__assigned.json",
     "source/deliveries__assigned.json",
     "source/customers.json",

@@ -41,7 +41,6 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "subscri(ber|ption)",
         r"log[ _]loss",
         "brier",
-        r"roc[ _-]?(auc|curve)",
         "predict_proba",
         "base rate",
     ],
@@ -63,6 +62,13 @@ WORDS: dict[tuple[str, str], list[str]] = {
         "gaussian[ _]?mixture",
         "cluster_name",
         "adjusted rand",
+    ],
+    ("task", "anomaly_detection"): [
+        r"\bpumps?\b",
+        "mahalanobis",
+        r"isolation[ _]?(forest|tree)",
+        "contamination",
+        r"precision[ _]at[ _]k",
     ],
     # The record of experiments may be a database of its own, sqlite:///data/mlflow.db.
     ("data_source", "sql"): [r"(?<!spark\.)\bsql\b", "sqlite(?!:)", "postgres", "adbc"],

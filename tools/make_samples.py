@@ -7,7 +7,8 @@ Values are then made missing, and what is left is written the way real exports l
 spellings, units, missing markers, impossible numbers, duplicates. Cleaning by the data contract
 undoes all of it.
 
-A third kind of table has no target: its rows are drawn from a few groups that differ in size and
+Readings are made faulty at a known rate, in ways that change the row as known
+(``fault_probability``). One table has no target: its rows are drawn from a few groups that differ in size and
 shape (``CUSTOMER_GROUPS``), and the table does not say which, so tests can hold found groups
 against them.
 
@@ -50,6 +51,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from scipy import stats
 
 ROWS = 5_900
 SEED = 8
@@ -802,6 +804,196 @@ def customers(seed: int = SEED) -> Sample:
     return _spoiled(complete, truth, CUSTOMER_DIRT, rng)
 
 
+# ---------------------------------------------------------------- readings
+
+READINGS = 4_200
+SHIFTS = {"early": 0.40, "late": 0.36, "night": 0.24}
+SHIFTS_SHIFTED = {"early": 0.27, "late": 0.25, "night": 0.48}
+# What a model of pump adds to flow, pressure and power.
+FLOW = {"compact": -6.0, "standard": 0.0, "large": 9.0}
+PRESSURE = {"compact": 0.5, "standard": 0.0, "large": -0.6}
+POWER = {"compact": -0.8, "standard": 0.0, "large": 1.1}
+
+
+class Fault(NamedTuple):
+    """What a fault does: it adds a number from ``low`` to ``high``, all alike, to one residual."""
+
+    share: float
+    low: float
+    high: float
+
+
+# A residual is what a measurement deviates from what the others let expect; it is normal, with this
+# spread. Worn bearings show in the vibration alone. The other faults show only in how numbers go
+# together.
+SPREADS = {"flow": 1.5, "pressure": 0.16, "power": 0.28, "temperature": 1.6, "vibration": 0.25}
+FAULTS = {
+    "vibration": Fault(0.006, 1.0, 3.5),
+    "flow": Fault(0.005, -16.0, -4.0),
+    "pressure": Fault(0.004, -1.8, -0.4),
+    "power": Fault(0.005, 0.8, 3.0),
+    "temperature": Fault(0.005, 4.5, 18.0),
+}
+MEASURED = {
+    "flow": ("flow_m3_h", 2),
+    "pressure": ("pressure_bar", 3),
+    "power": ("power_kw", 3),
+    "temperature": ("bearing_temperature_c", 1),
+    "vibration": ("vibration_mm_s", 3),
+}
+
+
+def expected_reading(name: str, rows: pd.DataFrame) -> Floats:
+    """Return what a measurement of complete rows should be, given those before it.
+
+    Speed follows the load, flow and pressure the speed, power both, the temperature of the bearing
+    the power and that of the inlet, vibration the speed and the hours since the last service.
+    """
+    pump = rows["pump_model"]
+    speed = rows["speed_rpm"].to_numpy(dtype=np.float64)
+    if name == "flow":
+        return np.asarray(-4 + 0.033 * speed + _per_category(pump, FLOW))
+    if name == "pressure":
+        return np.asarray(-1 + 0.0031 * speed + _per_category(pump, PRESSURE))
+    if name == "vibration":
+        hours = rows["hours_since_service"].to_numpy(dtype=np.float64)
+        return np.asarray(1.6 + 0.0011 * (speed - 2_300) + 0.0002 * hours)
+    if name == "power":
+        flow, pressure = (
+            rows[column].to_numpy(dtype=np.float64) for column in ("flow_m3_h", "pressure_bar")
+        )
+        return np.asarray(1.5 + 0.09 * flow + 0.9 * pressure + _per_category(pump, POWER))
+    power = rows["power_kw"].to_numpy(dtype=np.float64)
+    inlet = rows["inlet_temperature_c"].to_numpy(dtype=np.float64)
+    return np.asarray(9 + 0.9 * inlet + 1.8 * power)
+
+
+def residual(name: str, rows: pd.DataFrame) -> Floats:
+    """Return what a measurement of complete rows deviates from what is expected."""
+    measured = rows[MEASURED[name][0]].to_numpy(dtype=np.float64)
+    return np.asarray(measured - expected_reading(name, rows))
+
+
+def fault_probability(rows: pd.DataFrame) -> Floats:
+    """Return the true P(faulty = 1) of complete rows, by the theorem of Bayes.
+
+    A fault adds a number that is spread evenly from its ``low`` to its ``high``, so the density of
+    a residual with it is a difference of two normal distribution functions.
+    """
+    usual = 1 - sum(fault.share for fault in FAULTS.values())
+    odds = np.zeros(len(rows))
+    for name, fault in FAULTS.items():
+        spread = SPREADS[name]
+        values = residual(name, rows)
+        inside = stats.norm.cdf((values - fault.low) / spread)
+        inside -= stats.norm.cdf((values - fault.high) / spread)
+        plain = stats.norm.pdf(values / spread) / spread
+        ratio = inside / (fault.high - fault.low) / np.maximum(plain, np.finfo(np.float64).tiny)
+        odds += fault.share / usual * ratio
+    return np.asarray(odds / (1 + odds), dtype=np.float64)
+
+
+def _reading_rows(rng: np.random.Generator, rows: int) -> pd.DataFrame:
+    """Draw complete rows, each measurement after those that it depends on, and whether faulty."""
+    measured_at, shifted = _moments(rng, rows, 0, 24)
+    load = np.round(100 * rng.beta(4.5, 2.0, rows), 1)
+    shares = [fault.share for fault in FAULTS.values()]
+    kind = _choose(rng, dict(zip(["", *FAULTS], [1 - sum(shares), *shares], strict=True)), rows)
+    table = pd.DataFrame(
+        {
+            "reading_id": _identifiers(rng, "R", 6, rows),
+            "measured_at": measured_at,
+            "pump_model": _choose(rng, {"compact": 0.28, "standard": 0.50, "large": 0.22}, rows),
+            "medium": _choose(rng, {"water": 0.55, "brine": 0.25, "oil": 0.20}, rows),
+            "work_shift": np.where(
+                shifted, _choose(rng, SHIFTS_SHIFTED, rows), _choose(rng, SHIFTS, rows)
+            ),
+            "load_percent": load,
+            "hours_since_service": np.floor(rng.uniform(0, 3_000, rows)),
+            "inlet_temperature_c": np.round(rng.normal(17, 5, rows), 1),
+            "speed_rpm": np.round(1_200 + 16 * load + rng.normal(0, 25, rows), 0),
+        }
+    )
+    for name, (column, places) in MEASURED.items():
+        fault = FAULTS[name]
+        added = np.where(kind == name, rng.uniform(fault.low, fault.high, rows), 0)
+        value = expected_reading(name, table) + rng.normal(0, SPREADS[name], rows) + added
+        table[column] = np.round(value, places)
+    table["faulty"] = (kind != "").astype(np.int64)
+    return table.astype({"hours_since_service": np.int64, "speed_rpm": np.int64})
+
+
+def _older_readings(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the same readings as first sent: some minutes before, with a rough load."""
+    minutes = pd.to_timedelta(rng.integers(5, 55, len(rows)), unit="min")
+    load = (rows["load_percent"] * rng.uniform(0.9, 1.1, len(rows))).clip(0, 100).round(1)
+    return rows.assign(measured_at=rows["measured_at"] - minutes, load_percent=load)
+
+
+READING_DIRT = Dirt(
+    identifier="reading_id",
+    older=_older_readings,
+    missing={
+        "pump_model": 0.005,
+        "medium": 0.020,
+        "work_shift": 0.020,
+        "load_percent": 0.015,
+        "hours_since_service": 0.030,
+        "inlet_temperature_c": 0.020,
+        "speed_rpm": 0.010,
+        "flow_m3_h": 0.010,
+        "pressure_bar": 0.010,
+        "power_kw": 0.010,
+        "bearing_temperature_c": 0.015,
+        "vibration_mm_s": 0.010,
+    },
+    outliers={
+        "load_percent": ("-1.0", "870.0"),
+        "inlet_temperature_c": ("-273.0", "999.0"),
+        "flow_m3_h": ("-1.00", "99999"),
+        "pressure_bar": ("-9.000", "99999"),
+        "power_kw": ("-1.000", "88888"),
+        "bearing_temperature_c": ("-273.0", "999.0"),
+    },
+    spellings={
+        "pump_model": {"compact": ["small"], "standard": ["std"], "large": ["xl"]},
+        "medium": {"water": ["h2o"], "brine": ["salt water"], "oil": ["lube oil"]},
+        "work_shift": {"early": ["morning"], "late": ["evening"], "night": ["nights"]},
+    },
+    formats={
+        "load_percent": "{} %",
+        "speed_rpm": "{} rpm",
+        "flow_m3_h": "{} cbm",
+        "pressure_bar": "{} bar",
+        "power_kw": "{} kW",
+        "hours_since_service": "{} h",
+    },
+    decimals={
+        "load_percent": 1,
+        "inlet_temperature_c": 1,
+        "flow_m3_h": 2,
+        "pressure_bar": 3,
+        "power_kw": 3,
+        "bearing_temperature_c": 1,
+        "vibration_mm_s": 3,
+    },
+)
+
+
+def readings(seed: int = SEED) -> Sample:
+    """Make the table of a pumping station: one row per reading, ``faulty`` as known later.
+
+    Args:
+        seed: of the random numbers; the bundled file has the default.
+    """
+    rng = np.random.default_rng([seed, 5])
+    complete = _reading_rows(rng, READINGS)
+    truth = pd.DataFrame(
+        {"reading_id": complete["reading_id"], "probability": fault_probability(complete)}
+    )
+    return _spoiled(complete, truth, READING_DIRT, rng)
+
+
 # ---------------------------------------------------------------- labels assigned later
 
 # What is known of a record after its outcome: the share of records with and without the outcome
@@ -1211,6 +1403,7 @@ SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "deliveries": deliveries,
     "sales": sales,
     "customers": customers,
+    "readings": readings,
 }
 # Those that also come without their target, for projects whose labels are assigned. The values of
 # a series show themselves, so nobody has to label them.

@@ -185,6 +185,7 @@ def main() -> None:
             *bootstrap(metric, value, data, params.evaluation, params.split.seed),
         )
         for name, metric in METRICS.items()
+        if contract.has_target or not metric.needs_target
     ]
     report = EvaluationReport(
         model=selection.winner,

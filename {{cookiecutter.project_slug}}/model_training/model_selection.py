@@ -113,6 +113,11 @@ def out_of_fold(
         yield validation, unseen_scores({"model": model}, inputs, outcome, weights, task)
 
 
+def differ(outcome: Array) -> bool:
+    """Whether outcomes, shape (n,), have several values; without a target there is none to have."""
+    return bool(np.isnan(outcome).all() or np.unique(outcome).size > 1)
+
+
 def _learned(
     model: Pipeline,
     data: tuple[pd.DataFrame, Array, Array],
@@ -124,7 +129,7 @@ def _learned(
     share, training, validation = task
     inputs, outcome, weights = data
     part = part_of(training, share)
-    if np.unique(outcome[part]).size < 2:  # noqa: PLR2004
+    if not differ(outcome[part]):
         return None
     fitted = fit(clone(model), inputs.iloc[part], outcome[part], weights[part])
     train, validated = (
@@ -196,7 +201,7 @@ def load_comparison(params: Params, contract: Contract) -> Comparison:
     train = read_parquet(TRAIN)
     inputs, outcome = model_inputs(train, feature_names(steps)), outcomes(train, steps)
     weights = row_weights(train, contract)
-    if contract.has_target and np.unique(outcome).size < 2:  # noqa: PLR2004
+    if not differ(outcome):
         raise ProjectError(
             f"{contract.target.name} has a single value in the training rows: nothing to learn."
         )

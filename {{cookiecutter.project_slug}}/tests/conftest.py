@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -24,6 +24,9 @@ from utils.config import (
     Transformation,
 )
 from utils.paths import RAW
+
+if TYPE_CHECKING:
+    from tests.training import Trained
 
 ROOT = Path(__file__).resolve().parent.parent
 # The tests run on the table that the project came with. Its files move to this folder when the
@@ -97,6 +100,15 @@ def in_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def models(project: Path) -> Path:
     """The folder of model artefacts of the ``project`` fixture."""
     return project / "models"
+
+
+@pytest.fixture(scope="session")
+def trained(project: Path) -> "Trained":
+    """The settings and training rows of the ``project`` fixture."""
+    # it needs what stands in this module
+    from tests.training import Trained as Loaded  # noqa: PLC0415
+
+    return Loaded(project)
 
 
 @pytest.fixture(scope="session")

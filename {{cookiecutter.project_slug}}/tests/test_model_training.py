@@ -35,6 +35,7 @@ from model_training.outcomes import outcomes
 from model_training.results import CandidateResult, Estimate
 from model_training.splitting import make_folds
 from tests.conftest import BUNDLED
+from tests.training import Trained, competing
 from utils.config import (
     SAMPLING_WEIGHT,
     Column,
@@ -87,41 +88,6 @@ def test_a_hyperparameter_out_of_range_is_refused() -> None:
     setting = next(iter(params.selection.candidates[name]))
     with pytest.raises(ProjectError, match=f"{name}.*{setting}"):
         candidates({name: {setting: "many"}}, next(iter(METRICS)), 0)
-
-
-class Trained:
-    """The settings and training rows of the project, loaded once."""
-
-    def __init__(self, root: Path) -> None:
-        self.contract = load_contract(root / "schema.yaml")
-        self.params: Params = load_params(root / "params.yaml", root / "schema.yaml")
-        self.recipe: Recipe = project_recipe(self.params, self.contract)
-        self.names = feature_names(self.recipe)
-        self.train = read_parquet(root / "data/train.parquet")
-        self.inputs = model_inputs(self.train, self.names)
-        with chdir(root):
-            self.outcome = outcomes(self.train, self.recipe)
-        self.value: Value = load_value(self.params.value, self.contract.target)
-
-    def fitted(self, name: str, rows: int = 400) -> Pipeline:
-        """Return a candidate fitted on the first ``rows`` rows."""
-        selection = self.params.selection
-        points = starting_points(selection.candidates)
-        candidate = candidates(points, selection.metric, 1)[name]
-        model = pipeline(candidate, self.names, self.contract)
-        return model.fit(self.inputs.head(rows), self.outcome[:rows])
-
-
-@pytest.fixture(scope="session")
-def trained(project: Path) -> Trained:
-    """The settings and training rows of the project."""
-    return Trained(project)
-
-
-def competing() -> list[str]:
-    """Names of the candidates that can win."""
-    params = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml")
-    return [name for name in params.selection.candidates if name != BASELINE]
 
 
 @pytest.mark.parametrize("name", competing())

@@ -18,15 +18,9 @@ from model_training.model_export import check_parity, generated_inputs, threshol
 from model_training.model_selection import pipeline
 from model_training.onnx_graph import build_graph
 from tests.predictions import perfect
-from tests.test_model_training import Trained, competing
+from tests.training import Trained, competing
 from utils.config import Column, Contract, ProjectError, Sampling
 from utils.metrics import METRICS
-
-
-@pytest.fixture(scope="session")
-def trained(project: Path) -> Trained:
-    """The settings and training rows of the project."""
-    return Trained(project)
 
 
 def test_the_score_of_an_answer_is_the_last_prediction(models: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 import yaml
+from msgspec.structs import replace
 
 PARAMS_PATH = Path("params.yaml")
 SCHEMA_PATH = Path("schema.yaml")
@@ -298,12 +299,14 @@ class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which models compete, what is searched for, and by which metric the winner is chosen.
 
     ``calibration`` says whether probabilities are corrected; ``auto`` does if it improves them.
+    ``without_target`` is the metric where the contract has no target.
     """
 
     metric: str
     search: Search
     candidates: dict[str, dict[str, Hyperparameter | Space]]
     calibration: Literal["auto", "none", "always"] | None = None
+    without_target: str | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -590,6 +593,13 @@ def _target_problems(params: Params, contract: Contract) -> Iterable[str]:
     if not contract.has_target:
         if task not in TARGET_OPTIONAL:
             yield f"no column of schema.yaml has the role target, and a {task} needs one"
+    elif task == "anomaly_detection":
+        if target.type == "float" or len(set(target.allowed)) != 2:  # noqa: PLR2004
+            yield (
+                f"the target {target.name!r} of an anomaly detection must be a string or an "
+                "integer and list two values under allowed in schema.yaml: that of usual rows, "
+                "then that of anomalies"
+            )
     elif task == "classification":
         if target.type == "float" or len(set(target.allowed)) < 2:  # noqa: PLR2004
             yield (
@@ -757,12 +767,17 @@ def load_contract(path: Path = SCHEMA_PATH) -> Contract:
 def load_params(path: Path = PARAMS_PATH, schema: Path = SCHEMA_PATH) -> Params:
     """Read the settings and check them against the data contract.
 
+    Without a target, ``selection.without_target`` takes the place of ``selection.metric``.
+
     Raises:
         ProjectError: a file is missing or malformed, or a setting names an unknown column.
     """
-    params = _read(path, Params)
-    _require(_params_problems(params, load_contract(schema)), str(path))
-    return params
+    params, contract = _read(path, Params), load_contract(schema)
+    _require(_params_problems(params, contract), str(path))
+    if contract.has_target or params.selection.without_target is None:
+        return params
+    chosen = replace(params.selection, metric=params.selection.without_target)
+    return replace(params, selection=chosen)
 
 
 def recipe(params: Params, contract: Contract) -> Recipe:

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from sklearn.pipeline import Pipeline
 
-from data_prep.feature_engineering import FeatureNames, feature_names
+from data_prep.feature_engineering import FeatureNames
 from data_prep.storage import read_parquet
 from model_deployment.artefact import Scorer, load_artefact, open_graph, read_pointer
 from model_training import model_export
@@ -41,16 +40,12 @@ from utils.config import (
     Column,
     Contract,
     Evaluation,
-    Params,
     ProjectError,
-    Recipe,
     Split,
-    load_contract,
     load_params,
 )
-from utils.config import recipe as project_recipe
 from utils.files import read_json
-from utils.metrics import METRICS, Metric, Value, levels, load_value
+from utils.metrics import METRICS, Metric, levels
 
 
 def test_encoder_learns_only_from_the_rows_it_is_fitted_on(contract: Contract) -> None:

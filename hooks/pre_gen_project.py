@@ -51,13 +51,19 @@ REFUSED: list[dict[str, Any]] = [
         "them. Leave label_source at natural.",
     },
     {
-        "when": {"task": ["clustering", "anomaly_detection"], "objective": ["ranking", "business_value"]},
+        "when": {
+            "task": ["clustering", "anomaly_detection"],
+            "objective": ["ranking", "business_value"],
+        },
         "reason": "A clustering ranks nothing, and what a cluster is worth depends on what is done "
         "with it. Choose objective typical_error, for clusters that are compact and separate, or "
         "large_errors, for few rows that fit into no cluster.",
     },
     {
-        "when": {"task": ["clustering", "anomaly_detection"], "label_source": ["hand", "programmatic"]},
+        "when": {
+            "task": ["clustering", "anomaly_detection"],
+            "label_source": ["hand", "programmatic"],
+        },
         "reason": "A clustering learns without labels, so nobody has to assign any. Leave "
         "label_source at its default; to learn clusters that people name, choose task "
         "classification.",

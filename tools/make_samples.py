@@ -8,13 +8,13 @@ spellings, units, missing markers, impossible numbers, duplicates. Cleaning by t
 undoes all of it.
 
 Readings are made faulty at a known rate, in ways that change the row as known
-(``fault_probability``). One table has no target: its rows are drawn from a few groups that differ in size and
-shape (``CUSTOMER_GROUPS``), and the table does not say which, so tests can hold found groups
-against them.
+(``fault_probability``). One table has no target: its rows are drawn from a few groups that differ
+in size and shape (``CUSTOMER_GROUPS``), and the table does not say which, so tests can hold found
+groups against them.
 
-In the newest fifth of the time range (of the sales, in the newest eight weeks) one weakly predictive
-column of each table changes its distribution, so that monitoring has something true to report.
-Nothing else drifts, and the target given the row never does.
+In the newest fifth of the time range (of the sales, in the newest eight weeks) one weakly
+predictive column of each table changes its distribution, so that monitoring has something true to
+report. Nothing else drifts, and the target given the row never does.
 
 Each table comes as an SQLite database and in every format that a project can have, with the
 schema file that Avro and Protocol Buffers need. CSV is text only. In the others a column has a
@@ -81,8 +81,8 @@ class Sample(NamedTuple):
 
     ``complete`` has every value that the truth depends on. ``clean`` is the same with some values
     missing, which is what cleaning ``raw`` gives back. Both are ordered by identifier, as is
-    ``truth``: the identifier and either ``probability``, or ``median`` and ``mean``, or ``group``. ``raw`` holds
-    text only, in the order of the file.
+    ``truth``: the identifier and either ``probability``, or ``median`` and ``mean``, or ``group``.
+    ``raw`` holds text only, in the order of the file.
     """
 
     complete: pd.DataFrame

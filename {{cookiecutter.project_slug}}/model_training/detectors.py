@@ -324,8 +324,8 @@ class RobustCovariance(Detector):
 class PrincipalComponents(Detector):
     """How much of a row the most important principal components can't tell.
 
-    As many components are kept as have the share ``kept`` of the variance. Source: Jackson and
-    Mudholkar (1979), Control Procedures for Residuals Associated with Principal Component Analysis.
+    As many components are kept as have the share ``kept`` of the variance. Source: Jackson (1991), A
+    User's Guide to Principal Components, section 2.7.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

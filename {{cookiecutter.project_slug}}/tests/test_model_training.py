@@ -13,7 +13,7 @@ import skops.io
 from sklearn.linear_model import Lasso
 from sklearn.pipeline import Pipeline
 
-from data_prep.feature_engineering import FeatureNames, feature_names
+from data_prep.feature_engineering import FeatureNames
 from data_prep.sampling import sample
 from data_prep.storage import Frame, read_parquet
 from model_deployment.artefact import Scorer, load_artefact, open_graph, read_pointer
@@ -22,7 +22,7 @@ from model_training.candidates import Candidate, candidates, estimator_for, scor
 from model_training.data_preprocessing import encoder, model_inputs, row_weights, split, target
 from model_training.hyperparameters import starting_points
 from model_training.model_evaluation import Measured, bootstrap, segment_results
-from model_training.model_export import check_parity, generated_inputs, thresholds
+from model_training.model_export import check_parity, generated_inputs
 from model_training.model_selection import (
     BASELINE,
     choose,
@@ -40,17 +40,12 @@ from utils.config import (
     Column,
     Contract,
     Evaluation,
-    Params,
     ProjectError,
-    Recipe,
     Sampling,
     Split,
-    load_contract,
-    load_params,
 )
-from utils.config import recipe as project_recipe
 from utils.files import read_json
-from utils.metrics import METRICS, Metric, Value, load_value
+from utils.metrics import METRICS, Metric
 
 
 def orders(rows: int) -> Frame:

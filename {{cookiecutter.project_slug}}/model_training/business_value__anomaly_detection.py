@@ -98,7 +98,8 @@ def sensitivity(cases: Judged, raised: Array, value: Value) -> Table:
     for name in AMOUNTS:
         known = float(getattr(value, name))
         for factor in CHANGES if known else ():
-            changed = value._replace(**{name: known * factor})
+            amounts: dict[str, Any] = {name: known * factor}
+            changed = value._replace(**amounts)
             rows.append(
                 [
                     f"{name.replace('_', ' ')}: {known * factor:,.4g} instead of {known:,.4g} "

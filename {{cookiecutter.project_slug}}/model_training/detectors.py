@@ -186,7 +186,7 @@ def learn_filling(inputs: Array, weights: Array) -> Filling:
     return found
 
 
-class Detector(BaseEstimator):
+class Detector(BaseEstimator):  # type: ignore[misc]
     """What all detectors have in common; the target is never looked at."""
 
     random_state: int
@@ -202,7 +202,8 @@ class Detector(BaseEstimator):
         del target
         weights = np.ones(inputs.shape[0]) if sample_weight is None else np.asarray(sample_weight)
         filling = learn_filling(inputs, weights)
-        self.filling_ = dict(zip(filling._fields, filling, strict=True))
+        # what a saved model may hold
+        self.filling_: dict[str, Any] = filling._asdict()
         filled = filling.filled(inputs)
         self._learn(filled, weights)
         drawn = random_rows(filled, weights, RANDOM_ROWS, self.random_state)
@@ -324,8 +325,8 @@ class RobustCovariance(Detector):
 class PrincipalComponents(Detector):
     """How much of a row the most important principal components can't tell.
 
-    As many components are kept as have the share ``kept`` of the variance. Source: Jackson and
-    Mudholkar (1979), Control Procedures for Residuals Associated with Principal Component Analysis.
+    As many components are kept as have the share ``kept`` of the variance. Source: Jackson (1991),
+    A User's Guide to Principal Components, section 2.7.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

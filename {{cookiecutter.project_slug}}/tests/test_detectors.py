@@ -234,8 +234,7 @@ def test_numbers_alone_and_categories_alone_are_served(trained: Trained, tmp_pat
         inputs = trained.inputs[[*names.numeric, *names.categorical]].head(400)
         model = pipeline(candidate, names, trained.contract).fit(inputs)
         (tmp_path / "model.onnx").write_bytes(build_graph(model, names).SerializeToString())
-        scorer = open_graph(tmp_path / "model.onnx", trained.recipe)
-        scorer.names = names
+        scorer = open_graph(tmp_path / "model.onnx", trained.recipe)._replace(names=names)
         assert check_parity(model, scorer, {"rows": inputs}) < 1e-12
         assert np.isfinite(scores(model, inputs)).all()
 

@@ -74,7 +74,7 @@ RECIPE = Recipe(
     missing_markers=MARKERS,
     transformation=Transformation(
         elapsed_days={"wait": Interval("seen_at", "due_at")},
-        calendar={"seen_at": ("hour", "weekday", "month"), "due_at": ("weekday",)},
+        calendar={"seen_at": ("hour", "weekday", "month", "day"), "due_at": ("weekday",)},
         logarithm=("amount", "count", "small", "wait", "nothing"),
     ),
     features=Features(

@@ -7,6 +7,7 @@ Values are then made missing, and what is left is written the way real exports l
 spellings, units, missing markers, impossible numbers, duplicates. Cleaning by the data contract
 undoes all of it.
 
+<<<<<<< HEAD
 Readings are made faulty at a known rate, in ways that change the row as known
 (``fault_probability``). One table has no target: its rows are drawn from a few groups that differ
 in size and shape (``CUSTOMER_GROUPS``), and the table does not say which, so tests can hold found
@@ -15,6 +16,12 @@ groups against them.
 In the newest fifth of the time range (of the sales, in the newest eight weeks) one weakly
 predictive column of each table changes its distribution, so that monitoring has something true to
 report. Nothing else drifts, and the target given the row never does.
+=======
+In the newest fifth of the time range (of the sales, in the newest eight weeks) one weakly
+predictive column of each table changes its distribution, so that monitoring has something true to
+report.
+Nothing else drifts, and the target given the row never does.
+>>>>>>> forecasting
 
 Each table comes as an SQLite database and in every format that a project can have, with the
 schema file that Avro and Protocol Buffers need. CSV is text only. In the others a column has a
@@ -595,7 +602,8 @@ SALES_DIRT = Dirt(
 def sales(seed: int = SEED) -> Sample:
     """Make the table of a chain of shops: one row per store and day, ``units_sold`` as the target.
 
-    The file is in the order of the days, as a growing export is.
+    The file is in the order of the days, as a growing export is; a correction stands beside what it
+    corrects.
 
     Args:
         seed: of the random numbers; the bundled file has the default.
@@ -609,8 +617,11 @@ def sales(seed: int = SEED) -> Sample:
         {"sale_id": complete["sale_id"], "median": units.median, "mean": units.mean}
     )
     sample = _spoiled(complete, truth, SALES_DIRT, rng)
-    days = pd.to_datetime(sample.raw["sold_on"], format="mixed")
-    order = np.argsort(days.to_numpy(), kind="stable")
+    keys = sample.raw["sale_id"].str.strip()
+    day = keys.map(complete.set_index("sale_id")["sold_on"]).to_numpy()
+    # the versions of a record stay together
+    place = pd.factorize(keys)[0]
+    order = np.lexsort((place, day))
     return sample._replace(raw=sample.raw.iloc[order].reset_index(drop=True))
 
 

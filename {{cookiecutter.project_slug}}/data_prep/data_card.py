@@ -201,6 +201,19 @@ def limitations(
     return found
 
 
+def series_words(contract: Contract) -> list[str]:
+    """Say which rows make up a series, if they do, and add an empty line."""
+    series = contract.series
+    if series is None:
+        return []
+    return [
+        f"The rows of one {code(series.by)} are a series of one value per day, whose pattern "
+        f"repeats after {series.season} days. Inputs have to be known up to {series.horizon} days "
+        "ahead.",
+        "",
+    ]
+
+
 def data_card(
     params: Params,
     contract: Contract,
@@ -271,6 +284,7 @@ def data_card(
         + f". {len(inputs)} columns are inputs of the model. Missing values are counted after "
         "cleaning, distributions on the training rows.",
         "",
+        *series_words(contract),
         table(
             ["Column", "Role", "Type", "Missing", "Distribution", "Meaning"],
             _column_rows(contract.columns, reports),

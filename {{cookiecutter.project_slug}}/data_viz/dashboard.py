@@ -351,6 +351,9 @@ def show_model(content: Content) -> None:
         st.markdown(escape(words))
     figures = [path.stem for path in sorted((FIGURES / "performance").glob("*.png"))]
     figure_grid("performance", [name for name in figures if name not in SELECTION_FIGURES])
+    # what was drawn of windows, where days are forecast
+    windows = [path.stem for path in sorted((FIGURES / "backtest").glob("*.png"))]
+    figure_grid("backtest", windows, columns=1)
     left, right = st.columns(2)
     with left:
         st.subheader("Candidates")

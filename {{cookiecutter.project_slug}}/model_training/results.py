@@ -63,7 +63,7 @@ class CandidateResult(msgspec.Struct, frozen=True):
 
 
 class LearningPoint(msgspec.Struct, frozen=True):
-    """Score of the winner when trained on the first ``rows`` rows of each fold."""
+    """Score of the winner when trained on ``rows`` of the training rows of each fold."""
 
     rows: int
     train: float

@@ -91,3 +91,10 @@ def test_more_series_than_can_be_seen_are_counted() -> None:
     assert [axes.get_title(loc="left") for axes in figure.axes][:2] == ["s0", "s1"]
     assert f"{SHOWN_SERIES} of 15 series" in [text.get_text() for text in figure.texts]
     assert figure.axes[0].get_ylabel() == "units (kg)"
+
+
+def test_the_data_card_says_what_a_series_is(in_project: Path) -> None:
+    series = series_of(load_contract())
+    card = (in_project / "reports/data_card.md").read_text(encoding="utf-8")
+    assert f"The rows of one `{series.by}` are a series of one value per day" in card
+    assert f"known up to {series.horizon} days ahead" in card

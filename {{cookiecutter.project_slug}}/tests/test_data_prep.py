@@ -18,8 +18,9 @@ from data_prep.feature_engineering import derive, feature_names
 from data_prep.pipeline import main
 from data_prep.raw_store import normalise
 from data_prep.storage import Frame, read_parquet, write_parquet
+from data_prep.transformation import transform
 from tests.conftest import MARKERS, values
-from utils.config import Contract, ProjectError, Recipe
+from utils.config import Contract, ProjectError, Recipe, Transformation
 
 ROW = {
     "order_id": "A1",
@@ -183,6 +184,23 @@ def test_features_are_what_they_say(recipe: Recipe) -> None:
     assert values(result, "log_price")[0] == pytest.approx(math.log(13.5))
     assert values(result, "price_per_piece") == [pytest.approx(12.5 / 3), None]
     assert values(result, "colour") == ["red", "missing"]
+
+
+def test_days_are_counted_from_the_beginning_of_1970() -> None:
+    moments = [
+        datetime(1969, 12, 31, 23, 59),
+        datetime(1970, 1, 1),
+        datetime(1900, 3, 1),
+        datetime(2000, 2, 29, 12),
+        datetime(2026, 3, 1, 10, 30),
+        None,
+    ]
+    table = pl.DataFrame({"at": moments}, schema={"at": pl.Datetime("us")})
+    frame = nw.from_native(table, eager_only=True)
+    counted = transform(frame, Transformation({}, {"at": ("day",)}, ()))
+    since = datetime(1970, 1, 1)
+    expected = [None if moment is None else float((moment - since).days) for moment in moments]
+    assert values(counted, "at_day") == expected
 
 
 def test_writing_is_repeatable_and_leaves_nothing_on_failure(tmp_path: Path) -> None:

@@ -374,7 +374,7 @@ def monitoring_part(reports: dict[str, Any]) -> str:
         f"{report['rows_recent']:,} recent ones."
     )
     if not drifted:
-        return summary
+        return f"{summary} Nothing to do."
     rows = [
         [
             f"`{column['column']}`",

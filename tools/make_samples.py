@@ -7,7 +7,6 @@ Values are then made missing, and what is left is written the way real exports l
 spellings, units, missing markers, impossible numbers, duplicates. Cleaning by the data contract
 undoes all of it.
 
-<<<<<<< HEAD
 Readings are made faulty at a known rate, in ways that change the row as known
 (``fault_probability``). One table has no target: its rows are drawn from a few groups that differ
 in size and shape (``CUSTOMER_GROUPS``), and the table does not say which, so tests can hold found
@@ -16,12 +15,6 @@ groups against them.
 In the newest fifth of the time range (of the sales, in the newest eight weeks) one weakly
 predictive column of each table changes its distribution, so that monitoring has something true to
 report. Nothing else drifts, and the target given the row never does.
-=======
-In the newest fifth of the time range (of the sales, in the newest eight weeks) one weakly
-predictive column of each table changes its distribution, so that monitoring has something true to
-report.
-Nothing else drifts, and the target given the row never does.
->>>>>>> forecasting
 
 Each table comes as an SQLite database and in every format that a project can have, with the
 schema file that Avro and Protocol Buffers need. CSV is text only. In the others a column has a

@@ -21,8 +21,8 @@ from model_deployment.postprocessing import predictions
 from model_deployment.preprocessing import model_inputs, standardise_records
 from model_training.candidates import candidates, layout
 from model_training.forecaster import Forecaster
+from model_training.model_file import load_model
 from model_training.onnx_estimator import score, score_shape
-from model_training.results import load_model
 from model_training.splitting import series_of
 from utils.config import ProjectError, load_contract, load_params
 from utils.config import recipe as project_recipe

@@ -36,6 +36,7 @@ class Metric(NamedTuple):
     unit: str
     greater_is_better: bool
     function: Callable[[Array, Array, Array, Value], float]
+    needs_target: bool = False
 
 
 class Partition(NamedTuple):

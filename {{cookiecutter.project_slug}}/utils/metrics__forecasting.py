@@ -33,6 +33,7 @@ class Metric(NamedTuple):
     unit: str
     greater_is_better: bool
     function: Callable[[Array, Array, Array, Value], float]
+    needs_target: bool = True
 
 
 def load_value(values: Mapping[str, Any], target: Column) -> Value:

@@ -75,8 +75,8 @@ pd.DataFrame(
 metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
 folds = make_folds(points, params.split)
 selection = convert(read_json(SELECTION), Selection, str(SELECTION))
-points = {result.name: result.hyperparameters for result in selection.candidates}
-competing = candidates(points, params.selection.metric, params.split.seed)
+settings = {result.name: result.hyperparameters for result in selection.candidates}
+competing = candidates(settings, params.selection.metric, params.split.seed)
 first = next(name for name in competing if name != BASELINE)
 compared = {
     name: [

@@ -118,7 +118,8 @@ def fit(model: Pipeline, inputs: pd.DataFrame, outcome: Array, weights: Array) -
     numeric = encode.named_transformers_["numeric"]
     if isinstance(numeric, Pipeline) and "scale" in numeric.named_steps:
         numbers = inputs[list(encode.feature_names_in_[encode.output_indices_["numeric"]])]
-        numeric.named_steps["scale"].fit(numeric[:-1].transform(numbers), sample_weight=weights)
+        filled = numeric[:-1].transform(numbers) if len(numeric) > 1 else numbers
+        numeric.named_steps["scale"].fit(filled, sample_weight=weights)
     estimator.fit(encode.transform(inputs), outcome, sample_weight=weights)
     return model
 

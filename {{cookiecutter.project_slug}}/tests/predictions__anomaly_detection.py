@@ -4,6 +4,14 @@ import numpy as np
 
 from utils.outcome import Decision
 
+# A candidate, and spaces of its hyperparameters that it does not take.
+SEARCHED_CANDIDATE = "nearest_neighbours"
+UNFIT_SPACES: list[tuple[dict[str, object], str]] = [
+    ({"no_such_setting": {"low": 1, "high": 3}}, "no_such_setting"),
+    ({"neighbours": {"low": -5, "high": 3}}, "neighbours"),
+    ({"rows": {"choices": ["nonsense", "more"]}}, "rows"),
+]
+
 
 def perfect(rows: int) -> tuple[np.ndarray, np.ndarray, Decision, str, str]:
     """Return known anomalies, scores and decision, and the figure and words that say so."""

@@ -16,6 +16,7 @@ from model_training.model_selection import BASELINE
 from model_training.results import CandidateSearch, SearchReport, Trial
 from model_training.search import Ended, Task, play, study_name, summarise
 from model_training.trials import Hunt, open_journal, open_study, propose
+from tests.predictions import SEARCHED_CANDIDATE, UNFIT_SPACES
 from utils.config import Hyperparameter, ProjectError, Search, Space, load_params
 from utils.files import only_process, read_json
 from utils.paths import SEARCH, SEARCH_LOCK, SEARCHED
@@ -245,7 +246,8 @@ def test_the_stage_gives_the_same_bytes_again(trained: Path) -> None:
     search.main()
     assert (trained / SEARCH).read_bytes() == before
     report = read_json(trained / SEARCH)
-    assert [len(candidate["trials"]) for candidate in report["candidates"]] == [3, 3]
+    assert len(report["candidates"]) > 1
+    assert {len(candidate["trials"]) for candidate in report["candidates"]} == {3}
 
 
 def test_selection_compares_what_the_search_found(in_project: Path) -> None:
@@ -273,20 +275,14 @@ def test_without_trials_nothing_is_searched(trained: Path) -> None:
     assert "No hyperparameters were searched" in search_part(load_params(), {"search": report})
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"no_such_setting": {"low": 1, "high": 3}}, "no_such_setting"),
-        ({"min_samples_leaf": {"low": -5, "high": 3}}, "min_samples_leaf"),
-        ({"criterion": {"choices": ["nonsense", "more"]}}, "criterion"),
-    ],
-)
+@pytest.mark.parametrize(("settings", "message"), UNFIT_SPACES)
 @pytest.mark.usefixtures("trained")
 def test_spaces_that_no_model_takes_are_refused_before_the_search(
     settings: dict[str, object], message: str
 ) -> None:
-    set_params("selection.candidates", {BASELINE: {}, "random_forest": settings})
-    with pytest.raises(ProjectError, match=rf"selection\.candidates\.random_forest.*{message}"):
+    set_params("selection.candidates", {BASELINE: {}, SEARCHED_CANDIDATE: settings})
+    place = rf"selection\.candidates\.{SEARCHED_CANDIDATE}.*{message}"
+    with pytest.raises(ProjectError, match=place):
         search.main()
 
 

@@ -98,7 +98,7 @@ def test_bad_ranges_are_refused_with_their_place(
         ("columns.0.role", "numeric", "role numeric but the type string"),
         ("columns.0.role", "target", "2 columns have the role target"),
         ("columns.1.name", "twice", None),
-        ("columns", [], "0 columns have the role target; one is needed; no column has the role"),
+        ("columns", [], "no column has the role identifier; at least one is needed"),
     ],
 )
 def test_bad_contracts_are_refused_with_their_place(

@@ -42,6 +42,8 @@ AT_K = "the naive baseline at k"
 # The curve ends at this share of the rows, beyond which few would look.
 LOOKED_AT = 0.2
 POINTS = 201
+# Shares of right alarms for which their worth is told where nobody knows the share.
+SUPPOSED = (0.1, 0.25, 0.5, 0.75)
 AMOUNTS = ("right_alarm", "false_alarm", "missed_anomaly")
 
 Array = npt.NDArray[np.float64]
@@ -164,6 +166,7 @@ def unknown_findings(numbers: Mapping[str, float], value: Value) -> Iterable[str
         f"{amount(-numbers['alarm_share'] * value.false_alarm, value.currency)} per {MANY:,} rows. "
         "What the first inspections find tells which it is."
     )
+    yield "By how many of the alarms are right, they would be worth:"
 
 
 def curve_figure(
@@ -231,8 +234,13 @@ def of_unknown(cases: Judged, raised: Array, value: Value) -> ValueReport:
         "break_even": break_even(value),
         "alarm_share": float(np.average(raised, weights=cases.weights)),
     }
+    rows = []
+    for share in SUPPOSED:
+        worth = share * (value.right_alarm - value.missed_anomaly) + (1 - share) * value.false_alarm
+        rows.append([f"{share:.0%}", amount(numbers["alarm_share"] * worth, value.currency)])
+    header = ["If so many alarms are right", f"Worth per {MANY:,} rows, against raising none"]
     said = list(unknown_findings(numbers, value))
-    return ValueReport(value.currency, said, Table([], []), numbers)
+    return ValueReport(value.currency, said, Table(header, rows), numbers)
 
 
 def main() -> None:

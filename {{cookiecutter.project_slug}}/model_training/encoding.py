@@ -60,4 +60,5 @@ def fit_encoder(
     weighted = not (weights == 1).all()
     if weighted and isinstance(numeric, Pipeline) and "scale" in numeric.named_steps:
         numbers = inputs[list(encode.feature_names_in_[encode.output_indices_["numeric"]])]
-        numeric.named_steps["scale"].fit(numeric[:-1].transform(numbers), sample_weight=weights)
+        filled = numeric[:-1].transform(numbers) if len(numeric) > 1 else numbers
+        numeric.named_steps["scale"].fit(filled, sample_weight=weights)

@@ -34,7 +34,13 @@ from model_training.partial_dependence import (
 )
 from model_training.permutation_importance import Importance, permutation_importance
 from model_training.results import Selection
-from model_training.row_losses import answers, drawn_answers, row_answers, row_losses
+from model_training.row_losses import (
+    answers,
+    drawn_answers,
+    row_answers,
+    row_losses,
+    row_reasons,
+)
 from utils.config import (
     Contract,
     Params,
@@ -180,7 +186,10 @@ def largest_errors(
     """Return the rows that lose most, the largest loss first, and the same with their inputs."""
     contract: Contract = explained.recipe.contract
     rows = np.argsort(-losses.rows, kind="stable")[:count]
-    said = row_answers(judged.at(rows), contract.target)
+    said: dict[str, list[float] | list[str]] = {
+        **row_answers(judged.at(rows), contract.target),
+        **row_reasons(explained.answer, explained.records[rows], used_columns(explained.recipe)),
+    }
     targets = [column.name for column in contract.with_role("target")]
     outcomes = {name: test[rows].to_arrow()[name].to_pylist() for name in targets}
     lost = losses.shown[rows].tolist()

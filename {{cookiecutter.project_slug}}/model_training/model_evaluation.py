@@ -142,7 +142,7 @@ def segment_results(
                     column=column,
                     category=str(category),
                     rows=rows.size,
-                    mean_outcome=mean_outcome,
+                    mean_outcome=mean_outcome if np.isfinite(mean_outcome) else None,
                     mean_score=mean_score,
                     metric=float(measured) if np.isfinite(measured) else None,
                 )

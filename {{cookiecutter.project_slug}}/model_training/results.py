@@ -109,13 +109,14 @@ class MetricResult(msgspec.Struct, frozen=True):
 class Segment(msgspec.Struct, frozen=True):
     """The chosen metric on the rows that share one category.
 
-    What ``mean_outcome`` and ``mean_score`` are the means of say the ``level_labels``.
+    What ``mean_outcome`` and ``mean_score`` are the means of say the ``level_labels``; without a
+    target there is no outcome.
     """
 
     column: str
     category: str
     rows: int
-    mean_outcome: float
+    mean_outcome: float | None
     mean_score: float
     metric: float | None
 

@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import narwhals as nw
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 
+from data_prep.feature_engineering import derive
+from data_prep.storage import Frame
 from model_deployment.artefact import open_graph
 from model_training.candidates import KNOWN, candidates, scores
+from model_training.data_preprocessing import model_inputs
 from model_training.detectors import (
     Detector,
     IsolationTrees,
@@ -27,6 +32,7 @@ from model_training.finishing import threshold
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_selection import pipeline
 from model_training.onnx_graph import build_graph
+from model_training.row_losses import row_reasons
 from tests.training import Trained
 from utils.config import ProjectError
 from utils.metrics import METRICS, Value, average_precision, mass_volume_area
@@ -276,3 +282,30 @@ def test_the_threshold_without_them_lets_the_agreed_share_through() -> None:
     assert heavy[scores_ >= found].sum() / heavy.sum() == pytest.approx(0.1, abs=0.02)
     equal = threshold(unknown, np.ones(200), np.ones(200), VALUE)
     assert (np.ones(200) >= equal).mean() in {0, 1}, "equal scores are on one side"
+
+
+def test_a_row_is_explained_by_the_value_that_does_not_fit(
+    trained: Trained, records: pl.DataFrame
+) -> None:
+    model = trained.fitted("robust_covariance", rows=1000)
+
+    def answer(frame: Frame) -> np.ndarray:
+        return scores(model, model_inputs(derive(frame, trained.recipe), trained.names))
+
+    columns = [column.name for column in trained.contract.with_role("numeric")]
+    known = records.drop_nulls().head(len(columns))
+    broken = known.with_columns(
+        pl.when(pl.int_range(pl.len()) == place)
+        .then(pl.col(name) * 1.6)
+        .otherwise(pl.col(name))
+        .cast(known.schema[name])
+        .alias(name)
+        for place, name in enumerate(columns)
+    )
+    reasons = row_reasons(answer, nw.from_native(broken, eager_only=True), columns)
+    (named,) = reasons.values()
+    first = [text.split(", ")[0] for text in named]
+    # The load and the speed say nearly the same, so either explains the other.
+    alike = {"load_percent", "speed_rpm"}
+    right = [a == b or {a, b} <= alike for a, b in zip(first, columns, strict=True)]
+    assert sum(right) >= len(columns) - 1, dict(zip(columns, named, strict=True))

@@ -245,7 +245,7 @@ def test_segments_cover_every_row_once(trained: Trained, project: Path) -> None:
     metric = METRICS[trained.params.selection.metric]
     found = segment_results(test, data, (column,), metric, trained.value)
     assert sum(segment.rows for segment in found) == test.shape[0]
-    weighted = sum(segment.rows * segment.mean_outcome for segment in found) / test.shape[0]
+    weighted = sum(segment.rows * (segment.mean_outcome or 0) for segment in found) / test.shape[0]
     assert weighted == pytest.approx(levels(outcome, predicted, ones)[0])
 
 

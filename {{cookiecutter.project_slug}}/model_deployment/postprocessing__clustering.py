@@ -9,6 +9,8 @@ from utils.config import Column
 from utils.outcome import Decision, assigned
 
 SCORE = "membership"
+# Further digits may differ between a record alone and the same one among others.
+DIGITS = 9
 
 
 def predictions(scores: npt.NDArray[np.float64], decision: Decision) -> dict[str, npt.NDArray[Any]]:
@@ -31,9 +33,9 @@ def predictions(scores: npt.NDArray[np.float64], decision: Decision) -> dict[str
     return {
         "cluster": codes + 1,
         "cluster_name": names[codes],
-        SCORE: scores[rows, codes],
+        SCORE: np.round(scores[rows, codes], DIGITS),
         "next_cluster": following + 1,
-        "margin": scores[rows, codes] - scores[rows, following],
+        "margin": np.round(scores[rows, codes] - scores[rows, following], DIGITS),
     }
 
 

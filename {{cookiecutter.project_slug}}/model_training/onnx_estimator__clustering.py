@@ -23,7 +23,8 @@ def _nearness(centres: np.ndarray, source: str, output: str) -> Part:
         helper.make_node("Mul", ["steps", "steps"], ["squared_steps"]),
         helper.make_node("ReduceSum", ["squared_steps", "last"], ["squares"], keepdims=0),
         helper.make_node("Max", ["squares", "smallest"], ["positive"]),
-        helper.make_node("Div", ["one", "positive"], ["inverse"]),
+        helper.make_node("ReduceMin", ["positive", "second"], ["nearest"], keepdims=1),
+        helper.make_node("Div", ["nearest", "positive"], ["inverse"]),
         helper.make_node("ReduceSum", ["inverse", "second"], ["total"], keepdims=1),
         helper.make_node("Div", ["inverse", "total"], [output]),
     ]
@@ -32,7 +33,6 @@ def _nearness(centres: np.ndarray, source: str, output: str) -> Part:
         constant("last", np.array([2], dtype=np.int64)),
         constant("centres", centres[np.newaxis]),
         constant("smallest", np.array(SMALLEST_SQUARE)),
-        constant("one", np.array(1.0)),
     ]
 
 

@@ -44,7 +44,8 @@ def nearness(squares: Array) -> Array:
     Source: Bezdek (1981), Pattern Recognition with Fuzzy Objective Function Algorithms, with the
     exponent 2.
     """
-    inverse = 1 / np.maximum(squares, SMALLEST_SQUARE)
+    positive = np.maximum(squares, SMALLEST_SQUARE)
+    inverse = positive.min(axis=1, keepdims=True) / positive
     shares: Array = inverse / inverse.sum(axis=1, keepdims=True)
     return shares
 

@@ -31,6 +31,7 @@ from model_training.clusters import (
 )
 from model_training.data_preprocessing import encoder
 from model_training.judged import Judged
+from model_training.model_selection import make_folds
 from model_training.onnx_graph import build_graph
 from model_training.outcomes import measured_on
 from model_training.partitions import (
@@ -43,7 +44,7 @@ from model_training.partitions import (
 from model_training.profiles import clusters, column_label, measures, words
 from model_training.stability import agreement, halves, overlaps, prediction_strength, resampled
 from tests.predictions import perfect
-from utils.config import Contract, ProjectError, convert, load_params
+from utils.config import Contract, ProjectError, Split, convert, load_params
 from utils.files import read_json
 from utils.metrics import METRICS, Value, row_silhouettes
 from utils.outcome import assigned
@@ -352,6 +353,13 @@ def test_a_segment_is_judged_by_the_centres_of_all_rows() -> None:
     assert found > 0.7
     index = measured_on(METRICS["davies_bouldin"], judged, np.arange(groups.size), value)
     assert index == pytest.approx(METRICS["davies_bouldin"].function(*judged, value))
+
+
+def test_random_folds_hold_every_row_once_as_unseen() -> None:
+    points, _ = planted()
+    points[:10] = points[0]
+    folds = make_folds(points, Split("random", 0.2, 4, 1))
+    assert sorted(np.concatenate([unseen for _, unseen in folds])) == list(range(300))
 
 
 # Figures

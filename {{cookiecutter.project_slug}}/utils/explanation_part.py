@@ -109,7 +109,8 @@ def _measured(report: Report) -> bool:
 def _segment_lines(report: Report) -> list[str]:
     found = report["segments"]["segments"]
     errs = _measured(report)
-    asks, worse = ("Where it errs", "worse") if errs else ("Where rows stand out", "higher")
+    higher = f"higher in {escape(report['loss'][:1].lower() + report['loss'][1:])}"
+    asks, worse = ("Where it errs", "worse") if errs else ("Where rows stand out", higher)
     looked = f"{report['segments']['looked_at']:,} segments (one input, or two of the most "
     looked += "important ones)"
     if not found:

@@ -51,22 +51,28 @@ REFUSED: list[dict[str, Any]] = [
         "them. Leave label_source at natural.",
     },
     {
-        "when": {
-            "task": ["clustering", "anomaly_detection"],
-            "objective": ["ranking", "business_value"],
-        },
+        "when": {"task": ["clustering"], "objective": ["ranking", "business_value"]},
         "reason": "A clustering ranks nothing, and what a cluster is worth depends on what is done "
         "with it. Choose objective typical_error, for clusters that are compact and separate, or "
         "large_errors, for few rows that fit into no cluster.",
     },
     {
-        "when": {
-            "task": ["clustering", "anomaly_detection"],
-            "label_source": ["hand", "programmatic"],
-        },
+        "when": {"task": ["clustering"], "label_source": ["hand", "programmatic"]},
         "reason": "A clustering learns without labels, so nobody has to assign any. Leave "
         "label_source at its default; to learn clusters that people name, choose task "
         "classification.",
+    },
+    {
+        "when": {"task": ["anomaly_detection"], "objective": ["large_errors"]},
+        "reason": "An alarm is right or wrong, it has no size of error, so objective large_errors "
+        "has no meaning for task anomaly_detection. Choose typical_error, ranking or "
+        "business_value.",
+    },
+    {
+        "when": {"task": ["anomaly_detection"], "label_source": ["hand", "programmatic"]},
+        "reason": "No detector learns from labels, so task anomaly_detection needs none assigned: "
+        "known anomalies come with the records, or schema.yaml has no target. Leave label_source "
+        "at natural.",
     },
 ]
 

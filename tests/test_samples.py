@@ -94,9 +94,14 @@ READINGS = Table(
     cache(make_samples.readings),
     "work_shift",
 )
-# Those with a target whose rows are cases of their own, and all tables.
+# Those whose target people can assign, those whose rows are cases of their own, and all tables.
 both = pytest.mark.parametrize(
     "table", [SUBSCRIPTIONS, DELIVERIES], ids=["subscriptions", "deliveries"]
+)
+cases = pytest.mark.parametrize(
+    "table",
+    [SUBSCRIPTIONS, DELIVERIES, CUSTOMERS, READINGS],
+    ids=["subscriptions", "deliveries", "customers", "readings"],
 )
 every = pytest.mark.parametrize(
     "table",
@@ -234,7 +239,7 @@ def test_categories_have_spaces_capitals_and_aliases(table: Table) -> None:
             assert not set(column["aliases"]) & set(column["allowed"])
 
 
-@every
+@cases
 def test_numbers_have_units_separators_and_impossible_values(table: Table) -> None:
     """Numbers need parsing, and some are out of range."""
     raw = table.committed()
@@ -379,7 +384,7 @@ def test_faults_of_most_kinds_show_only_in_combinations() -> None:
     assert best > 0.98
 
 
-@every
+@cases
 def test_one_column_shifts_in_the_newest_fifth_and_nothing_else(table: Table) -> None:
     """Monitoring has exactly one true thing to report."""
     sample, older, newer = newest_last(table)

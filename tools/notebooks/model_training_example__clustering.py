@@ -33,6 +33,7 @@ from model_training.clusters import CLUSTERS, ENOUGH, ClusterReport
 from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.model_evaluation import Measured, bootstrap
 from model_training.model_export import check_parity, generated_inputs
+from model_training.model_file import load_model
 from model_training.model_selection import (
     BASELINE,
     fit,
@@ -41,7 +42,7 @@ from model_training.model_selection import (
     pipeline,
 )
 from model_training.outcomes import outcomes
-from model_training.results import SearchReport, Selection, load_model
+from model_training.results import SearchReport, Selection
 from utils.config import convert, load_contract, load_params, recipe
 from utils.files import read_json
 from utils.metrics import METRICS, load_value

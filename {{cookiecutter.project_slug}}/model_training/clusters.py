@@ -22,10 +22,11 @@ from data_viz.cluster_plots import number_figure, profile_figure, stability_figu
 from data_viz.plot_utils import save_figures
 from model_training.candidates import number_setting, scores
 from model_training.data_preprocessing import model_inputs, row_weights
+from model_training.model_file import load_model
 from model_training.model_selection import fit
 from model_training.outcomes import outcomes
 from model_training.profiles import Measure, cell, column_label, measures
-from model_training.results import Selection, load_model
+from model_training.results import Selection
 from model_training.stability import (
     agreement,
     halves,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import narwhals as nw
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -29,9 +30,8 @@ from model_training.clusters import (
     load_settings,
     verdict,
 )
-from model_training.data_preprocessing import encoder
+from model_training.encoding import encoder
 from model_training.judged import Judged
-from model_training.model_selection import make_folds
 from model_training.onnx_graph import build_graph
 from model_training.outcomes import measured_on
 from model_training.partitions import (
@@ -42,6 +42,7 @@ from model_training.partitions import (
     squared_distances,
 )
 from model_training.profiles import clusters, column_label, measures, words
+from model_training.splitting import make_folds
 from model_training.stability import agreement, halves, overlaps, prediction_strength, resampled
 from tests.predictions import perfect
 from utils.config import Contract, ProjectError, Split, convert, load_params
@@ -355,10 +356,11 @@ def test_a_segment_is_judged_by_the_centres_of_all_rows() -> None:
     assert index == pytest.approx(METRICS["davies_bouldin"].function(*judged, value))
 
 
-def test_random_folds_hold_every_row_once_as_unseen() -> None:
+def test_random_folds_hold_every_row_once_as_unseen(contract: Contract) -> None:
     points, _ = planted()
     points[:10] = points[0]
-    folds = make_folds(points, Split("random", 0.2, 4, 1))
+    train = nw.from_native(pd.DataFrame(points, columns=["price", "pieces"]), eager_only=True)
+    folds = make_folds(train, points, contract, Split("random", 0.2, 4, 1))
     assert sorted(np.concatenate([unseen for _, unseen in folds])) == list(range(300))
 
 

@@ -64,7 +64,9 @@ missingness_figure(frame, contract)
 # Here are the three columns that explain most of it.
 
 # %%
-relation_figure(exploration.relations[:3], contract, binary=bool(contract.target.allowed))
+strongest = exploration.relations[:3]
+binary = bool(contract.target.allowed)
+relation_figure(strongest, contract, binary=binary) if strongest else "There is no target."
 
 # %% [markdown]
 # A figure of your own takes its axes from `panels` and its labels from the contract, so that no

@@ -67,7 +67,7 @@ pd.DataFrame(
 # %% [markdown]
 # Each fold fits on some rows and is measured on others; where the newest rows are held out, that is
 # always the past and what followed it. A candidate is worth its complexity only if it beats the
-# naive baseline, which no input tells anything. Each candidate has the hyperparameters that the
+# naive baseline, a model that could be written down in one line. Each candidate has the hyperparameters that the
 # search found best.
 
 # %%

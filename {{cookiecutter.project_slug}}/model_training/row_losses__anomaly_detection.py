@@ -49,11 +49,9 @@ def row_reasons(answer: Answer, records: Frame, columns: Sequence[str]) -> dict[
         columns: those that the model uses.
     """
     whole = answer(records)[:, SCORE]
-    kinds = records.collect_schema()
-    without = [
-        answer(records.with_columns(nw.lit(None).cast(kinds[name]).alias(name)))[:, SCORE]
-        for name in columns
-    ]
+    # Only a missing value stays, as missing, so that the type of the column does.
+    gaps = [nw.when(nw.col(name).is_null()).then(nw.col(name)).alias(name) for name in columns]
+    without = [answer(records.with_columns(gap))[:, SCORE] for gap in gaps]
     falls = np.stack([whole - score for score in without], axis=1)
     order = np.argsort(-falls, axis=1, kind="stable")[:, :REASONS]
     named = [

@@ -389,8 +389,8 @@ def test_one_column_shifts_in_the_newest_fifth_and_nothing_else(table: Table) ->
     """Monitoring has exactly one true thing to report."""
     sample, older, newer = newest_last(table)
     frame, _, _ = inputs(table, sample.clean)
-    for name in table.with_role("target"):
-        frame[name] = sample.clean[name]
+    for target in table.with_role("target"):
+        frame[target] = sample.clean[target]
     for name in frame:
         values = sample.clean[name] if name in sample.clean else frame[name]
         index = stability_index(values.iloc[older], values.iloc[newer])

@@ -23,10 +23,20 @@ from utils.config import Column, Contract, Params, ProjectError, load_contract, 
 from utils.files import read_json
 from utils.markdown import escape, number
 from utils.paths import REPORTS, SAMPLE
+from utils.result_part import RESULT, TITLE, result_summary
 
 FIGURES = REPORTS / "figures"
 LIVE = Path("models/live.json")
-NAMES = ("cleaning", "validation", "exploration", "selection", "evaluation", "export", "monitoring")
+NAMES = (
+    "cleaning",
+    "validation",
+    "exploration",
+    "selection",
+    "evaluation",
+    RESULT,
+    "export",
+    "monitoring",
+)
 SMALLEST_P_VALUE = 0.001
 COLOURS = {"stable": "green", "warning": "orange", "alarm": "red"}
 SELECTION_FIGURES = ("candidates", "learning_curve")
@@ -364,6 +374,9 @@ def show_model(content: Content) -> None:
         st.subheader("Segments")
         st.caption("The chosen metric on parts of the held-out rows.")
         st.dataframe(segment_table(content), hide_index=True)
+    st.subheader(TITLE)
+    st.markdown("\n".join(f"- {line}" for line in result_summary(content.reports[RESULT])))
+    figure_grid(RESULT, sorted(path.stem for path in (FIGURES / RESULT).glob("*.png")))
 
 
 def drift_table(columns: Iterable[Report]) -> pd.DataFrame:

@@ -23,8 +23,10 @@ def principal_axes(points: Array) -> tuple[Array, Array]:
     Source: Hotelling (1933), Analysis of a Complex of Statistical Variables.
     """
     centred = points - points.mean(axis=0)
-    _, spreads, axes = np.linalg.svd(centred, full_matrices=False)
-    chosen = axes[:2].T
+    # A single input has one direction; the other stays empty.
+    padded = np.pad(centred, ((0, 0), (0, max(0, 2 - centred.shape[1]))))
+    _, spreads, axes = np.linalg.svd(padded, full_matrices=False)
+    chosen = axes[:2].T[: centred.shape[1]]
     signs = np.sign(chosen[np.argmax(np.abs(chosen), axis=0), np.arange(chosen.shape[1])])
     total = float((spreads**2).sum())
     shares = spreads[:2] ** 2 / total if total > 0 else np.zeros(2)

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import MISSING_CATEGORY
 from data_viz.summaries import short
@@ -63,6 +62,11 @@ def _means(values: Array, codes: Codes, weights: Array, count: int) -> Array:
     return means
 
 
+def _columns(encode: ColumnTransformer, part: str) -> list[str]:
+    """Return the columns that a part of the encoder takes, none if it has none."""
+    return [str(name) for key, _, names in encode.transformers_ if key == part for name in names]
+
+
 def measures(
     points: Array,
     scores: Array,
@@ -83,9 +87,8 @@ def measures(
     units: dict[str, str] = {column.name: column.unit for column in contract.columns}
     found: list[Measure] = []
     place = 0
-    numeric = encode.named_transformers_["numeric"]
-    for name in numeric.feature_names_in_ if isinstance(numeric, Pipeline) else []:
-        scaler, position = numeric.named_steps["scale"], place
+    for name in _columns(encode, "numeric"):
+        scaler, position = encode.named_transformers_["numeric"].named_steps["scale"], place
         place += 1
         if name.startswith("log_") and name not in units:
             continue
@@ -98,8 +101,9 @@ def measures(
                 name, None, units.get(name, ""), overall, means, (means - overall) / float(scale)
             )
         )
-    one_hot = encode.named_transformers_["categorical"]
-    for name, categories in zip(one_hot.feature_names_in_, one_hot.categories_, strict=True):
+    names = _columns(encode, "categorical")
+    known = encode.named_transformers_["categorical"].categories_ if names else []
+    for name, categories in zip(names, known, strict=True):
         for category in categories:
             values = points[:, place]
             place += 1

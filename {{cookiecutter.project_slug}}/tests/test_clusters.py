@@ -266,6 +266,24 @@ def test_clusters_that_differ_in_nothing_say_so_and_have_different_names(
     assert "in nothing very different from all rows" in profiles[0]
 
 
+def test_clusters_of_categories_alone_have_profiles(contract: Contract) -> None:
+    table = pd.DataFrame({"colour": ["red", "red", "dark blue", "dark blue"]})
+    encode = encoder(FeatureNames([], ["colour"]), contract, impute=True, scale=True).fit(table)
+    scores = np.eye(2)[[0, 0, 1, 1]]
+    found = measures(encode.transform(table), scores, np.ones(4), encode, contract)
+    assert [item.name for item in clusters(found, np.array([0.5, 0.5]))] == [
+        "colour red",
+        "colour dark blue",
+    ]
+
+
+def test_a_single_input_can_be_drawn_on_a_map() -> None:
+    points = np.arange(5.0)[:, np.newaxis]
+    directions, shares = principal_axes(points)
+    assert directions.shape == (1, 2)
+    assert shares.tolist() == pytest.approx([1, 0])
+
+
 @pytest.mark.parametrize(
     ("name", "unit", "said"),
     [

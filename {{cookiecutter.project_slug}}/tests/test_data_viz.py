@@ -54,6 +54,7 @@ from data_viz.summaries import (
 from tests.predictions import perfect
 from utils.config import Column, Contract, load_contract, load_params
 from utils.files import read_json
+from utils.result_part import TITLE
 
 PAGE = Path(__file__).resolve().parent.parent / "data_viz" / "dashboard.py"
 ROWS = 400
@@ -460,6 +461,7 @@ def test_dashboard_shows_what_was_measured(project: Path, monkeypatch: pytest.Mo
     texts_shown = "\n".join(element.value for element in opened.markdown)
     for finding in read_json(project / exploration.REPORT)["findings"]:
         assert finding in re.sub(r"\\(.)", r"\1", texts_shown)
+    assert TITLE in [element.value for element in opened.subheader]
     candidates = next(
         table.value for table in opened.dataframe if "Candidate" in table.value.columns
     )

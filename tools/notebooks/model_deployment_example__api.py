@@ -87,7 +87,7 @@ post("/v1/predictions", record)
 
 # %%
 number = max(contract.with_role("numeric"), key=lambda column: column.maximum is not None)
-categories = [column.name for column in contract.with_role("categorical")[:1]]
+categories = [item.name for item in contract.with_role("categorical") if item.nullable][:1]
 for change in (
     {number.name: "many"},
     {number.name: 1e12},

@@ -1,14 +1,17 @@
 """The held-out windows and the folds: whole windows, each after all that it is forecast from."""
 
+from pathlib import Path
+
 import narwhals as nw
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from data_prep.storage import Frame
 from model_training.splitting import day_numbers, make_folds, part_of, series_of, split
-from tests.conftest import values
-from utils.config import Column, Contract, ProjectError, Series, Split
+from tests.conftest import BUNDLED, values
+from utils.config import Column, Contract, ProjectError, Series, Split, load_params
 
 HORIZON = 7
 CONTRACT = Contract(
@@ -83,3 +86,40 @@ def test_a_part_of_the_training_rows_is_the_newest() -> None:
 def test_a_contract_without_series_is_refused(contract: Contract) -> None:
     with pytest.raises(ProjectError, match="has no section series"):
         series_of(contract)
+
+
+SERIES = yaml.safe_load((BUNDLED / "schema.yaml").read_text(encoding="utf-8"))["series"]
+
+
+@pytest.mark.parametrize(
+    ("series", "settings", "message"),
+    [
+        ({**SERIES, "by": SERIES["time"]}, {}, "must name a categorical column that lists"),
+        ({**SERIES, "time": SERIES["by"]}, {}, "which is not a timestamp column"),
+        ({**SERIES, "horizon": 0}, {}, r"series\.horizon is 0, but must be at least 1"),
+        ({**SERIES, "season": -7}, {}, r"series\.season is -7, but must be at least 1"),
+        ({**SERIES, "seasons": 7}, {}, "unknown field `seasons`"),
+        (None, {}, "goes with the task forecasting"),
+        (SERIES, {"split": {"method": "random"}}, "series are held out by 'time'"),
+        (SERIES, {"project": {"task": "regression"}}, "not with regression"),
+        (
+            SERIES,
+            {"transformation": {"calendar": {SERIES["time"]: ["weekday"]}}},
+            "lacks the part day",
+        ),
+    ],
+)
+def test_what_keeps_series_from_being_forecast_is_named(
+    tmp_path: Path, series: object, settings: dict[str, dict[str, object]], message: str
+) -> None:
+    files = {}
+    for name in ("schema", "params"):
+        text = (BUNDLED / f"{name}.yaml").read_text(encoding="utf-8")
+        files[name] = yaml.safe_load(text)
+    files["schema"]["series"] = series
+    for section, values_of in settings.items():
+        files["params"][section] |= values_of
+    for name, content in files.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ProjectError, match=message):
+        load_params(tmp_path / "params.yaml", tmp_path / "schema.yaml")

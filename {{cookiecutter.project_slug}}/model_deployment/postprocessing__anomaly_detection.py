@@ -10,6 +10,8 @@ from utils.config import Column
 from utils.outcome import Decision, alarms, percentiles
 
 SCORE = "anomaly_score"
+# The last digits of a score depend on how many records are scored together.
+DIGITS = 9
 
 
 def predictions(scores: npt.NDArray[np.float64], decision: Decision) -> dict[str, npt.NDArray[Any]]:
@@ -23,8 +25,8 @@ def predictions(scores: npt.NDArray[np.float64], decision: Decision) -> dict[str
         ``anomaly_score``, ``percentile`` and ``is_anomaly``, each of shape (n,).
     """
     return {
-        SCORE: scores[:, outcome.SCORE],
-        "percentile": percentiles(scores, decision),
+        SCORE: np.round(scores[:, outcome.SCORE], DIGITS),
+        "percentile": np.round(percentiles(scores, decision), DIGITS),
         "is_anomaly": alarms(scores, decision).astype(np.int64),
     }
 

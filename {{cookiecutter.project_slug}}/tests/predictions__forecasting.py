@@ -1,6 +1,8 @@
 """Forecasts that are right, for tests of what is made of predictions."""
 
 import numpy as np
+from sklearn.linear_model import Lasso
+from sklearn.pipeline import Pipeline
 
 from utils.outcome import Decision
 
@@ -17,3 +19,8 @@ def perfect(rows: int) -> tuple[np.ndarray, np.ndarray, Decision, str, str]:
         "step_coverage",
         "all rows, 100.0%",
     )
+
+
+def put_in_an_unknown_estimator(model: Pipeline) -> None:
+    """Replace the fitted estimator of a model by one that no project serves."""
+    model.steps[-1] = ("estimate", Lasso())

@@ -1,6 +1,8 @@
 """Predictions that are right, for tests of what is made of predictions."""
 
 import numpy as np
+from sklearn.linear_model import Lasso
+from sklearn.pipeline import Pipeline
 
 from utils.outcome import Decision
 
@@ -9,3 +11,8 @@ def perfect(rows: int) -> tuple[np.ndarray, np.ndarray, Decision, str, str]:
     """Return outcome, predictions and interval, and the figure and words that say so."""
     outcome = np.arange(float(rows))
     return outcome, outcome, Decision(-1.0, 1.0), "interval_coverage", "all rows, 100.0%"
+
+
+def put_in_an_unknown_estimator(model: Pipeline) -> None:
+    """Replace the fitted estimator of a model by one that no project serves."""
+    model.steps[-1] = ("estimate", Lasso())

@@ -337,26 +337,3 @@ def test_the_readme_lists_rules_that_compare_columns(in_project: Path) -> None:
     data = text.split("<!-- measured: data -->")[1].split("<!-- end: data -->")[0]
     for rule in load_contract().rules:
         assert rule.description in data
-
-
-@pytest.mark.parametrize(
-    ("task", "refused"),
-    [("classification", True), ("regression", True), ("anomaly_detection", False)],
-)
-def test_only_tasks_that_learn_from_a_target_need_one(
-    task: str, refused: bool, tmp_path: Path
-) -> None:
-    schema = yaml.safe_load((BUNDLED / "schema.yaml").read_text(encoding="utf-8"))
-    schema["columns"] = [item for item in schema["columns"] if item["role"] != "target"]
-    params = yaml.safe_load((BUNDLED / "params.yaml").read_text(encoding="utf-8"))
-    params["project"]["task"] = task
-    params["selection"] |= {"metric": "with_target", "without_target": "without_target"}
-    params.pop("labels", None)
-    for name, content in (("schema", schema), ("params", params)):
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    paths = tmp_path / "params.yaml", tmp_path / "schema.yaml"
-    if refused:
-        with pytest.raises(ProjectError, match=f"a {task} needs one"):
-            load_params(*paths)
-    else:
-        assert load_params(*paths).selection.metric == "without_target"

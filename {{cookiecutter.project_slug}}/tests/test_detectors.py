@@ -6,6 +6,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -33,8 +34,9 @@ from model_training.model_export import check_parity, generated_inputs
 from model_training.model_selection import pipeline
 from model_training.onnx_graph import build_graph
 from model_training.row_losses import row_reasons
+from tests.conftest import BUNDLED
 from tests.training import Trained
-from utils.config import ProjectError
+from utils.config import ProjectError, load_params
 from utils.metrics import METRICS, Value, average_precision, mass_volume_area
 from utils.outcome import SCORE, SHARE
 
@@ -309,3 +311,15 @@ def test_a_row_is_explained_by_the_value_that_does_not_fit(
     alike = {"load_percent", "speed_rpm"}
     right = [a == b or {a, b} <= alike for a, b in zip(first, columns, strict=True)]
     assert sum(right) >= len(columns) - 1, dict(zip(columns, named, strict=True))
+
+
+def test_another_metric_chooses_where_there_is_no_target(tmp_path: Path) -> None:
+    schema = yaml.safe_load((BUNDLED / "schema.yaml").read_text(encoding="utf-8"))
+    schema["columns"] = [item for item in schema["columns"] if item["role"] != "target"]
+    path = tmp_path / "schema.yaml"
+    path.write_text(yaml.safe_dump(schema), encoding="utf-8")
+    known = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml").selection
+    unknown = load_params(BUNDLED / "params.yaml", path).selection
+    assert unknown.metric == known.without_target
+    assert METRICS[known.metric].needs_target
+    assert not METRICS[unknown.metric].needs_target

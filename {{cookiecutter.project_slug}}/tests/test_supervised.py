@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sklearn.linear_model import Lasso
+import yaml
 
 from data_prep.sampling import sample
 from data_prep.storage import read_parquet
@@ -17,9 +17,10 @@ from model_training.data_preprocessing import row_weights
 from model_training.model_export import check_parity, generated_inputs, thresholds
 from model_training.model_selection import pipeline
 from model_training.onnx_graph import build_graph
-from tests.predictions import perfect
+from tests.conftest import BUNDLED
+from tests.predictions import perfect, put_in_an_unknown_estimator
 from tests.training import Trained, competing
-from utils.config import Column, Contract, ProjectError, Sampling
+from utils.config import Column, Contract, ProjectError, Sampling, load_params
 from utils.metrics import METRICS
 
 
@@ -52,7 +53,7 @@ def test_a_forest_of_lone_leaves_is_served_exactly(trained: Trained, tmp_path: P
 
 def test_an_estimator_without_an_exact_route_is_refused(trained: Trained) -> None:
     model = trained.fitted(competing()[0])
-    model.steps[-1] = ("estimate", Lasso())
+    put_in_an_unknown_estimator(model)
     with pytest.raises(ProjectError, match="Lasso has no exact route"):
         build_graph(model, trained.names)
 
@@ -85,3 +86,13 @@ def test_weights_of_an_importance_sample_give_the_metric_of_the_whole_table(
     error = np.std(estimates) / np.sqrt(30)
     assert abs(np.mean(estimates) - whole) < 4 * error + 0.01 * whole
     assert abs(np.mean(ignoring) - whole) > 0.2 * whole
+
+
+def test_what_learns_from_a_target_needs_one(tmp_path: Path) -> None:
+    schema = yaml.safe_load((BUNDLED / "schema.yaml").read_text(encoding="utf-8"))
+    schema["columns"] = [item for item in schema["columns"] if item["role"] != "target"]
+    path = tmp_path / "schema.yaml"
+    path.write_text(yaml.safe_dump(schema), encoding="utf-8")
+    task = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml").project.task
+    with pytest.raises(ProjectError, match=f"a {task} needs one"):
+        load_params(BUNDLED / "params.yaml", path)

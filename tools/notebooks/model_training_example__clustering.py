@@ -37,12 +37,12 @@ from model_training.model_file import load_model
 from model_training.model_selection import (
     BASELINE,
     fit,
-    make_folds,
     out_of_fold,
     pipeline,
 )
 from model_training.outcomes import outcomes
 from model_training.results import SearchReport, Selection
+from model_training.splitting import make_folds
 from utils.config import convert, load_contract, load_params, recipe
 from utils.files import read_json
 from utils.metrics import METRICS, load_value
@@ -74,7 +74,7 @@ pd.DataFrame(
 
 # %%
 metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
-folds = make_folds(points, params.split)
+folds = make_folds(train, points, contract, params.split)
 selection = convert(read_json(SELECTION), Selection, str(SELECTION))
 settings = {result.name: result.hyperparameters for result in selection.candidates}
 competing = candidates(settings, params.selection.metric, params.split.seed)

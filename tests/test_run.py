@@ -83,7 +83,7 @@ SCORES = {
     "classification": "score_1",
     "regression": "score",
     "forecasting": "score_3",
-    "anomaly_detection": "score",
+    "anomaly_detection": "score_1",
 }
 # What an answer says as a number.
 ANSWERS = {

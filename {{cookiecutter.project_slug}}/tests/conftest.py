@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -22,6 +23,7 @@ from utils.config import (
     Ratio,
     Recipe,
     Transformation,
+    load_contract,
 )
 from utils.paths import RAW
 
@@ -50,9 +52,14 @@ def run_stage(command: str) -> None:
         sys.argv = before
 
 
-def keep_rows(folder: Path, rows: int) -> None:
-    """Leave only the first rows of a raw store."""
-    table = read_table(folder).slice(0, rows)
+def keep_records(folder: Path, rows: int) -> None:
+    """Leave only the first rows of a raw store, with all versions of the records in them."""
+    table = read_table(folder)
+    identifiers = load_contract(BUNDLED / "schema.yaml").with_role("identifier")
+    keys = zip(*(table[column.source_name].to_pylist() for column in identifiers), strict=True)
+    written = [tuple(str(value).strip() for value in key) for key in keys]
+    kept = set(written[:rows])
+    table = table.filter(pa.array([key in kept for key in written]))
     for part in folder.iterdir():
         part.unlink()
     pq.write_table(table, folder / "part-00000001.parquet")
@@ -83,7 +90,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, stage in stages.items():
             run_stage(stage["cmd"])
             if name == "retrieve":
-                keep_rows(RAW, SAMPLE_ROWS)
+                keep_records(RAW, SAMPLE_ROWS)
     finally:
         os.chdir(before)
     return copy

@@ -54,7 +54,7 @@ LIMIT_SECONDS = 1200
 SHOWN = 6000
 # How far from the best achievable score the selected model may be. A detector of anomalies never
 # sees which rows they are, so it can't come as close as a model that knows the truth.
-CLOSE = {"classification": 0.05, "regression": 0.05, "anomaly_detection": 0.15}
+CLOSE = {"classification": 0.05, "regression": 0.05, "forecasting": 0.05, "anomaly_detection": 0.15}
 # k of the metrics of anomaly detection, as a share of the rows, in the settings of the sample.
 SHARE_LOOKED_AT = 0.025
 # More wrong labels than this of a class would be a failure of labelling, not of the model.

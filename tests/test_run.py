@@ -331,9 +331,6 @@ def test_data_layer(project: Project, subtests: pytest.Subtests) -> None:
     if files:
         with subtests.test("tests of the data layer"):
             project.run(project.python, "-m", "pytest", "-q", *files)
-    if project.answers["data_source"] == "file" and project.answers["dvc_remote"] != "local":
-        with subtests.test("object store"):
-            records_are_read_from_an_object_store(project)
 
 
 def reports_written(project: Project) -> dict[str, int]:

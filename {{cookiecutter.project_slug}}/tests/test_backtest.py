@@ -8,6 +8,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from data_viz.backtest_plots import (
+    DAY,
     SHOWN_SERIES,
     Forecasts,
     Window,
@@ -70,9 +71,9 @@ def test_measuring_again_gives_the_same_bytes(in_project: Path) -> None:
 
 
 def test_the_figure_of_windows_has_a_bar_for_each_part() -> None:
-    first = np.datetime64("2026-03-01")
+    begin, first = np.datetime64("2026-01-01"), np.datetime64("2026-03-01")
     found = [
-        Window(np.datetime64("2026-01-01"), first + 7 * n, first + 7 * n + 6, held_out=n == 2)
+        Window(begin, first + 7 * n * DAY, first + (7 * n + 6) * DAY, held_out=n == 2)
         for n in range(3)
     ]
     (axes,) = windows_figure(found).axes

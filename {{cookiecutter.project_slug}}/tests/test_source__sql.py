@@ -25,6 +25,8 @@ from utils.config import Column, Contract, ProjectError
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "s3cret/of:the@house"  # noqa: S105 - it must not be found anywhere
+# Longer than a server needs to end a connection.
+PATIENCE_MILLISECONDS = 10_000
 
 
 def contract_of(*names: str) -> Contract:
@@ -376,7 +378,7 @@ def test_a_connection_that_breaks_is_an_error_and_the_next_run_completes(numbers
     reading = batches(settings, CONTRACT, None)
     kept = [next(reading) for _ in range(7)]
     numbers.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f"SELECT pg_terminate_backend(pid, {PATIENCE_MILLISECONDS}) FROM pg_stat_activity"
         " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
     with pytest.raises(ProjectError, match="The connection broke; run again"):
@@ -390,12 +392,13 @@ def test_a_server_that_is_killed_is_an_error_and_the_next_run_completes(numbers:
     reading = batches(settings, CONTRACT, None)
     first = next(reading)
     os.kill(numbers.handle.get_pid(), signal.SIGQUIT)  # ends every process at once
+    # removed as the last, so that no process can answer any more
+    while (numbers.folder / "postmaster.pid").exists():
+        time.sleep(0.05)
     with pytest.raises(ProjectError, match="The connection broke; run again"):
         list(reading)
     with pytest.raises(ProjectError, match="could not be read"):
         read(settings)
-    while (numbers.folder / "postmaster.pid").exists():
-        time.sleep(0.05)
     numbers.handle.start()
     rest = read(settings, position=first.position)
     assert values([first, *rest], "id") == [f"k{n}" for n in range(1, 11)]

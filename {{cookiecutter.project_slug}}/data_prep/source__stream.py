@@ -166,10 +166,16 @@ class Kafka:
                 "source.lost_messages says what happens to messages that are gone."
             )
         details = "; ".join(dict.fromkeys(e.str() for e in (error, *self.reported[-3:]) if e))
+        if any(e.code() == KafkaError._SSL for e in self.reported):
+            return ProjectError(
+                f"{place} could not be reached by an encrypted connection ({details}). Check "
+                "source.security, and that source.ca_file holds the certificate of the authority "
+                "that vouches for the broker."
+            )
         return ProjectError(
             f"{place} did not answer within {self.settings.timeout_seconds:g} seconds "
-            f"({details or 'no message arrived'}). Check that it runs and that this machine "
-            "reaches source.bootstrap_servers."
+            f"({details or 'no message arrived'}). Check that it runs, that this machine reaches "
+            "source.bootstrap_servers, and that source.security is what the broker asks for."
         )
 
     def partitions(self) -> tuple[str, dict[int, Partition]]:

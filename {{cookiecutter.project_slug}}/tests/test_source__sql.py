@@ -25,8 +25,6 @@ from utils.config import Column, Contract, ProjectError
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "s3cret/of:the@house"  # noqa: S105 - it must not be found anywhere
-# Longer than a server needs to end a connection.
-PATIENCE_MILLISECONDS = 10_000
 
 
 def contract_of(*names: str) -> Contract:
@@ -378,7 +376,8 @@ def test_a_connection_that_breaks_is_an_error_and_the_next_run_completes(numbers
     reading = batches(settings, CONTRACT, None)
     kept = [next(reading) for _ in range(7)]
     numbers.run(
-        f"SELECT pg_terminate_backend(pid, {PATIENCE_MILLISECONDS}) FROM pg_stat_activity"
+        # waits up to ten seconds until the other end is gone
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
         " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
     with pytest.raises(ProjectError, match="The connection broke; run again"):

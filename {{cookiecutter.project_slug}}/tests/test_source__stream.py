@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import trustme
 from confluent_kafka import KafkaError, Producer
 
 from data_prep import consume, dead_letters, raw_store, source
@@ -23,6 +25,7 @@ from data_prep.formats import SUFFIX, decode
 from data_prep.raw_store import Position
 from data_prep.sample_source import SAMPLE_FOLDER, cluster, sample_messages
 from tests.conftest import BUNDLED, ROOT
+from tests.guarded_broker import guarded
 from utils.config import ProjectError, load_contract
 from utils.files import only_process
 from utils.paths import RAW, RAW_LOCK
@@ -30,6 +33,7 @@ from utils.paths import RAW, RAW_LOCK
 TOPIC = "records"
 KILLS = 5
 PATIENCE_SECONDS = 10
+SECRET = "s3cret-w0rd"  # noqa: S105 - it must not be found anywhere
 FORKER = """
 import os, sys
 from pathlib import Path
@@ -316,17 +320,103 @@ def test_an_empty_topic_is_an_error_only_for_the_first_run(queue: Queue) -> None
         list(source.batches(queue.settings(topic="empty"), CONTRACT, None))
 
 
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """An authority that nobody else trusts."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def context(authority: trustme.CA, tmp_path: Path) -> ssl.SSLContext:
+    """What a broker on this machine shows of itself; the authority is in ``ca.pem``."""
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(shown)
+    return shown
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+@pytest.mark.parametrize("security", ["sasl_plaintext", "sasl_ssl"])
+def test_records_arrive_after_a_login(
+    mechanism: str,
+    security: str,
+    queue: Queue,
+    context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue.send_records(range(30))
+    monkeypatch.setenv("KAFKA_USERNAME", "reader")
+    monkeypatch.setenv("KAFKA_PASSWORD", SECRET)
+    encrypted = security == "sasl_ssl"
+    with guarded(queue.servers, {"reader": SECRET}, context if encrypted else None) as servers:
+        settings = queue.settings(
+            bootstrap_servers=servers,
+            security=security,
+            sasl_mechanism=mechanism,
+            ca_file="ca.pem" if encrypted else "",
+        )
+        assert land(settings) == 30
+    assert landed() == expected(range(30))
+
+
+def test_records_arrive_over_an_encrypted_connection(queue: Queue, context: ssl.SSLContext) -> None:
+    queue.send_records(range(30))
+    with guarded(queue.servers, context=context) as servers:
+        settings = queue.settings(bootstrap_servers=servers, security="ssl", ca_file="ca.pem")
+        assert land(settings) == 30
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+def test_a_wrong_password_is_an_error_that_names_its_variable(
+    mechanism: str, queue: Queue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("KAFKA_USERNAME", "reader")
+    monkeypatch.setenv("KAFKA_PASSWORD", SECRET)
+    with guarded(queue.servers, {"reader": "another"}) as servers:
+        settings = queue.settings(
+            bootstrap_servers=servers,
+            security="sasl_plaintext",
+            sasl_mechanism=mechanism,
+            timeout_seconds=2.0,
+        )
+        with pytest.raises(ProjectError, match=r"refused the login.*KAFKA_PASSWORD") as caught:
+            land(settings)
+    assert SECRET not in str(caught.value) + caplog.text
+
+
+def test_a_broker_that_nobody_vouches_for_is_an_error(
+    queue: Queue, context: ssl.SSLContext, tmp_path: Path
+) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    with guarded(queue.servers, context=context) as servers:
+        for ca_file in ("", "other.pem"):
+            settings = queue.settings(
+                bootstrap_servers=servers, security="ssl", ca_file=ca_file, timeout_seconds=2.0
+            )
+            with pytest.raises(ProjectError, match=r"certificate.*source\.ca_file"):
+                land(settings)
+
+
+def test_connections_without_the_encryption_that_the_broker_wants_are_an_error(
+    queue: Queue, context: ssl.SSLContext
+) -> None:
+    with guarded(queue.servers, context=context) as servers:
+        settings = queue.settings(bootstrap_servers=servers, timeout_seconds=2.0)
+        with pytest.raises(ProjectError, match=r"did not answer.*source\.security"):
+            land(settings)
+
+
 @pytest.mark.parametrize("kind", ["TOPIC_AUTHORIZATION_FAILED", "SASL_AUTHENTICATION_FAILED"])
 def test_a_refused_login_names_the_variables_and_no_secret(
     kind: str, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAFKA_USERNAME", "reader")
-    monkeypatch.setenv("KAFKA_PASSWORD", "s3cret-w0rd")
+    monkeypatch.setenv("KAFKA_PASSWORD", SECRET)
     with source.connect(queue.settings()) as kafka:
         error = KafkaError(getattr(KafkaError, kind))
         text = str(kafka.problem(error))
     assert "KAFKA_PASSWORD" in text
-    assert "s3cret-w0rd" not in text
+    assert SECRET not in text
 
 
 def test_a_login_comes_from_the_environment_only(
@@ -337,14 +427,14 @@ def test_a_login_comes_from_the_environment_only(
     with pytest.raises(ProjectError, match="KAFKA_USERNAME is not set"):
         source.client_settings(settings, "broker:9092")
     monkeypatch.setenv("KAFKA_USERNAME", "reader")
-    monkeypatch.setenv("KAFKA_PASSWORD", "s3cret-w0rd")
+    monkeypatch.setenv("KAFKA_PASSWORD", SECRET)
     chosen = source.client_settings(settings, "broker:9092")
-    assert (chosen["sasl.username"], chosen["sasl.password"]) == ("reader", "s3cret-w0rd")
+    assert (chosen["sasl.username"], chosen["sasl.password"]) == ("reader", SECRET)
     assert chosen["ssl.ca.location"] == "ca.pem"
-    assert "s3cret-w0rd" not in source.describe(settings) + repr(settings)
+    assert SECRET not in source.describe(settings) + repr(settings)
     with pytest.raises(ProjectError, match="refuses the settings") as caught:
         source.Kafka(settings, "broker:9092")
-    assert "s3cret-w0rd" not in str(caught.value)
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(

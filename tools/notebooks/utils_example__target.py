@@ -110,6 +110,7 @@ pd.DataFrame(
             "yes" if name == params.selection.metric else "",
         )
         for name, metric in METRICS.items()
+        if metric.applies(contract)
     ],
     columns=["metric", "held-out rows", "unit", "better", "chooses"],
 )

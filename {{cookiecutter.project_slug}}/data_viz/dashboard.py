@@ -20,6 +20,7 @@ from data_prep.storage import read_parquet
 from data_viz.plot_utils import BLUE, histogram_edges
 from data_viz.summaries import MISSING, is_number, numbers, short, texts
 from utils.config import Column, Contract, Params, ProjectError, load_contract, load_params
+from utils.explanation_part import interval
 from utils.files import read_json
 from utils.markdown import escape, number
 from utils.paths import REPORTS, SAMPLE
@@ -99,8 +100,10 @@ def metric_tile(result: Report, content: Content) -> None:
     """Show a metric with its interval, the baseline and whether it is better than that."""
     unit, model, baseline = result["unit"], result["model"], result["baseline"]
     improvement = result["improvement"]
-    if improvement["low"] is None:
+    if model["value"] is None:
         verdict, colour = "not defined on these rows", "gray"
+    elif improvement["low"] is None:
+        verdict, colour = "not compared with the baseline", "gray"
     elif improvement["low"] > 0:
         verdict, colour = "better than the baseline", "green"
     elif improvement["high"] < 0:
@@ -279,19 +282,14 @@ def show_exploration(content: Content) -> None:
 
 def metric_table(content: Content) -> pd.DataFrame:
     """Return every metric of the model and the baseline with its interval, one row each."""
-
-    def text(estimate: Report) -> str:
-        low, high = number(estimate["low"]), number(estimate["high"])
-        return f"{number(estimate['value'])} ({low} to {high})"
-
     return pd.DataFrame(
         [
             {
                 "Metric": result["label"],
                 "Better is": "higher" if result["greater_is_better"] else "lower",
-                "Model": text(result["model"]),
-                "Naive baseline": text(result["baseline"]),
-                "Improvement": text(result["improvement"]),
+                "Model": interval(result["model"]),
+                "Naive baseline": interval(result["baseline"]),
+                "Improvement": interval(result["improvement"]),
             }
             for result in content.reports["evaluation"]["metrics"]
         ]

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from model_deployment.artefact import METADATA, MODELS, Metadata
-from model_training.results import EvaluationReport, MetricResult, Segment, Selection
+from model_training.results import Estimate, EvaluationReport, MetricResult, Segment, Selection
 from utils.config import Contract, Params, Project, convert, load_params
 from utils.files import read_json, write_text
 from utils.logging import run
@@ -34,7 +34,9 @@ def _sentence(text: str) -> str:
     return escape(text.rstrip().rstrip(".")) + "."
 
 
-def _interval(estimate: Any) -> str:
+def _interval(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "–"
     return f"{number(estimate.value)} ({number(estimate.low)} to {number(estimate.high)})"
 
 
@@ -183,7 +185,8 @@ def model_card(
     """
     project, contract = metadata.project, metadata.recipe.contract
     chosen = chosen_metric(report, selection)
-    beaten = sum(item.beats_baseline for item in report.metrics)
+    compared = [item for item in report.metrics if item.improvement.value is not None]
+    beaten = sum(item.beats_baseline for item in compared)
     inputs = [code(column.name) for column in contract.with_role("numeric", "categorical")]
     split = "newest" if params.split.method == "time" else "randomly drawn"
     folds = "expanding windows" if params.split.method == "time" else "random folds"
@@ -192,7 +195,7 @@ def model_card(
         "",
         f"{_words(metadata.estimator).capitalize()} for {_words(project.task)}. On "
         f"{report.rows:,} held-out rows it beats the naive baseline in {beaten} of "
-        f"{len(report.metrics)} metrics, and {chosen.label}, by which it was chosen, is "
+        f"{len(compared)} metrics, and {chosen.label}, by which it was chosen, is "
         f"{_interval(chosen.model)}. Every number below was measured by the pipeline.",
         "",
         "## Intended use",

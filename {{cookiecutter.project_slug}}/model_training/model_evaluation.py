@@ -85,7 +85,8 @@ def bootstrap(
         seed: makes the intervals repeatable.
 
     Returns:
-        Model, baseline and improvement; a positive improvement means the model is better.
+        Model, baseline and improvement; a positive improvement means the model is better, and of
+        a metric that is not comparable there is none.
     """
     outcome, weights = data.outcome, data.weights
     sign = 1.0 if metric.greater_is_better else -1.0
@@ -112,12 +113,13 @@ def bootstrap(
         low, high = np.nanquantile(samples, [tail, 1 - tail])
         return Estimate(float(point), float(low), float(high))
 
+    improved = sign * (resampled[:, 0] - resampled[:, 1]) + 0.0
     return (
         estimate(exact[0], resampled[:, 0]),
         estimate(exact[1], resampled[:, 1]),
-        estimate(
-            sign * (exact[0] - exact[1]) + 0.0, sign * (resampled[:, 0] - resampled[:, 1]) + 0.0
-        ),
+        estimate(sign * (exact[0] - exact[1]) + 0.0, improved)
+        if metric.comparable
+        else Estimate(None, None, None),
     )
 
 
@@ -185,7 +187,7 @@ def main() -> None:
             *bootstrap(metric, value, data, params.evaluation, params.split.seed),
         )
         for name, metric in METRICS.items()
-        if contract.has_target or not metric.needs_target
+        if metric.applies(contract)
     ]
     report = EvaluationReport(
         model=selection.winner,

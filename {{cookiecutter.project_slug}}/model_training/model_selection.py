@@ -191,12 +191,17 @@ def load_comparison(params: Params, contract: Contract) -> Comparison:
     Raises:
         ProjectError: the metric is unknown, or the target has a single value.
     """
-    if params.selection.metric not in METRICS:
+    known = {
+        name: metric
+        for name, metric in METRICS.items()
+        if metric.comparable and metric.applies(contract)
+    }
+    if params.selection.metric not in known:
         raise ProjectError(
             f"selection.metric is {params.selection.metric!r} in params.yaml; "
-            f"known are {', '.join(METRICS)}."
+            f"a model can be chosen by {', '.join(known)}."
         )
-    metric, value = METRICS[params.selection.metric], load_value(params.value, contract.target)
+    metric, value = known[params.selection.metric], load_value(params.value, contract.target)
     steps = recipe(params, contract)
     train = read_parquet(TRAIN)
     inputs, outcome = model_inputs(train, feature_names(steps)), outcomes(train, steps)

@@ -29,7 +29,7 @@ from model_training.candidates import Candidate, candidates, scores
 from model_training.data_preprocessing import target
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_file import load_model
-from model_training.model_selection import fit, pipeline, unseen_scores
+from model_training.model_selection import fit, load_comparison, pipeline, unseen_scores
 from model_training.onnx_graph import build_graph
 from model_training.results import score_columns, scores_of
 from model_training.row_losses import DRAWN
@@ -195,12 +195,26 @@ def test_several_classes_are_served_as_they_were_trained(plants: tuple[Path, Con
 
 def test_the_model_of_several_classes_beats_the_baseline(plants: tuple[Path, Contract]) -> None:
     report = read_json(EVALUATION)
-    better = {item["name"] for item in report["metrics"] if item["improvement"]["low"] > 0}
+    better = {item["name"] for item in report["metrics"] if (item["improvement"]["low"] or 0) > 0}
     assert {"log_loss", "brier_score", "roc_auc", "average_precision"} <= better
     labels = [str(label) for label in plants[1].target.allowed]
     assert [item["label"] for item in report["decision"]["classes"]] == labels
     assert np.sum(report["decision"]["confusion"]) == report["rows"]
     assert "threshold" not in report["decision"]
+
+
+def test_decisions_of_several_classes_are_measured(plants: tuple[Path, Contract]) -> None:
+    measured = {item["name"]: item for item in read_json(EVALUATION)["metrics"]}
+    assert {"balanced_accuracy", "f1_macro", "precision_macro"} <= measured.keys()
+    assert not {"f1", "precision", "recall"} & measured.keys(), "no class is the positive one"
+    baseline = measured["balanced_accuracy"]["baseline"]["value"]
+    assert baseline == pytest.approx(1 / len(plants[1].target.allowed), rel=0.2)
+    assert measured["balanced_accuracy"]["model"]["value"] > 2 * baseline
+    assert measured["precision_macro"]["improvement"]["value"] is None
+    params = load_params()
+    chosen = msgspec.structs.replace(params.selection, metric="precision_macro")
+    with pytest.raises(ProjectError, match="a model can be chosen by log_loss, "):
+        load_comparison(msgspec.structs.replace(params, selection=chosen), plants[1])
 
 
 def test_decisions_heed_what_they_are_worth(plants: tuple[Path, Contract]) -> None:

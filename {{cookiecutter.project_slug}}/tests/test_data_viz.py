@@ -506,7 +506,7 @@ def test_dashboard_says_what_to_do_about_drift(
 @pytest.mark.parametrize(
     ("interval", "words"),
     [
-        ({"low": None, "high": None}, "not defined"),
+        ({"low": None, "high": None}, "not compared"),
         ({"low": -1.0, "high": 1.0}, "no clear difference"),
         ({"low": -2.0, "high": -1.0}, "worse than the baseline"),
     ],

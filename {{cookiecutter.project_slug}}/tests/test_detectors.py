@@ -36,7 +36,7 @@ from model_training.onnx_graph import build_graph
 from model_training.row_losses import row_reasons
 from tests.conftest import BUNDLED
 from tests.training import Trained
-from utils.config import ProjectError, load_params
+from utils.config import ProjectError, load_contract, load_params
 from utils.metrics import METRICS, Value, average_precision, mass_volume_area
 from utils.outcome import SCORE, SHARE
 
@@ -321,5 +321,6 @@ def test_another_metric_chooses_where_there_is_no_target(tmp_path: Path) -> None
     known = load_params(BUNDLED / "params.yaml", BUNDLED / "schema.yaml").selection
     unknown = load_params(BUNDLED / "params.yaml", path).selection
     assert unknown.metric == known.without_target
-    assert METRICS[known.metric].needs_target
-    assert not METRICS[unknown.metric].needs_target
+    contract = load_contract(path)
+    assert not METRICS[known.metric].applies(contract)
+    assert METRICS[unknown.metric].applies(contract)

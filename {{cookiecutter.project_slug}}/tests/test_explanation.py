@@ -157,7 +157,7 @@ def test_what_is_derived_moves_with_its_source(orders: Frame, recipe: Recipe, va
 
 
 def test_importance_of_an_undefined_metric_is_undefined(orders: Frame, value: Value) -> None:
-    nothing = Metric("nothing", "", True, lambda *_: NAN)
+    nothing: Metric = Metric("nothing", "", True, lambda *_: NAN)
     judged = Judged(price_of(orders), price_of(orders), np.ones(ROWS))
     (found,) = permutation_importance(
         price_of,

@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from model_deployment.postprocessing import output_columns, predictions
 from utils.config import NO_TARGET, Column, ProjectError
+from utils.metric import with_target
 from utils.metrics import (
     METRICS,
     Value,
@@ -75,7 +76,7 @@ def test_nothing_is_claimed_where_nothing_is_known() -> None:
     unknown, scores = np.full(8, np.nan), both(np.arange(8.0))
     for metric in METRICS.values():
         found = metric.function(unknown, scores, np.ones(8), VALUE)
-        assert math.isnan(found) == metric.needs_target
+        assert math.isnan(found) == (metric.applies is with_target)
     decision = Decision(threshold=6.0, quantiles=(0.0, 7.0))
     report = decision_summary(unknown, scores, np.ones(8), VALUE, decision)
     assert report.alarms_per_1000_rows == 250

@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 from sklearn.metrics import log_loss as reference_log_loss
 
-from utils.config import Column, ProjectError
+from utils.config import Column, Contract, ProjectError
 from utils.metrics import (
     METRICS,
     Value,
@@ -19,7 +26,7 @@ from utils.metrics import (
     load_value,
     value_curve,
 )
-from utils.outcome import Array, Decision, decide, decision_threshold
+from utils.outcome import Array, Codes, Decision, decide, decision_threshold
 
 TARGET = Column("churned", "target", "integer", "", allowed=(0, 1))
 LISTED = [
@@ -42,6 +49,27 @@ def both(probability: Array) -> Array:
     return np.stack([1 - probability, probability], axis=1)
 
 
+def at_decision(target: Array, decided: Codes, weights: Array) -> dict[str, float]:
+    """Return what scikit-learn says of decisions with each class that occurs counting alike."""
+    either = np.union1d(target, decided)
+    return {
+        "balanced_accuracy": recall_score(
+            target,
+            decided,
+            labels=np.unique(target),
+            average="macro",
+            sample_weight=weights,
+            zero_division=0,
+        ),
+        "f1_macro": f1_score(
+            target, decided, labels=either, average="macro", sample_weight=weights, zero_division=0
+        ),
+        "precision_macro": precision_score(
+            target, decided, labels=np.unique(decided), average="macro", sample_weight=weights
+        ),
+    }
+
+
 @settings(deadline=None)
 @given(rows=ROWS)
 def test_metrics_agree_with_scikit_learn(rows: list[tuple[float, float, float]]) -> None:
@@ -59,6 +87,12 @@ def test_metrics_agree_with_scikit_learn(rows: list[tuple[float, float, float]])
             "roc_auc": roc_auc_score(target, second, sample_weight=weights),
             "average_precision": average_precision_score(target, second, sample_weight=weights),
         }
+    decided = decide(both(second), VALUE.worth)
+    expected |= at_decision(target, decided, weights)
+    if decided.any():
+        expected["precision"] = precision_score(target, decided, sample_weight=weights)
+    if target.any():
+        expected["recall"] = recall_score(target, decided, sample_weight=weights)
     for name, number in expected.items():
         assert measured[name] == pytest.approx(number)
 
@@ -84,9 +118,12 @@ def test_metrics_of_several_classes_agree_with_scikit_learn(seed: int) -> None:
             ]
         ),
     }
-    value = Value("EUR", np.eye(4))
+    # Deciding for the last class when it is not the actual one costs the most.
+    value = Value("EUR", np.eye(4) - 0.5 * np.eye(4)[3])
+    expected |= at_decision(target, decide(scores, value.worth), weights)
     for name, number in expected.items():
         assert METRICS[name].function(target, scores, weights, value) == pytest.approx(number)
+    value = Value("EUR", np.eye(4))
     right = np.average(np.argmax(scores, axis=1) == target, weights=weights)
     accuracy = METRICS["value_per_decision"].function(
         target, scores + 1e-9 * one_hot, weights, value
@@ -101,6 +138,37 @@ def test_metrics_survive_certainty_and_a_single_class() -> None:
     ones = np.ones(3)
     assert math.isnan(METRICS["roc_auc"].function(ones, both(ones / 2), ones, VALUE))
     assert math.isnan(METRICS["average_precision"].function(ones * 0, both(ones / 2), ones, VALUE))
+    assert math.isnan(METRICS["recall"].function(ones * 0, both(ones / 2), ones, VALUE))
+    assert math.isnan(METRICS["precision"].function(ones, both(ones / 10), ones, VALUE))
+    assert METRICS["f1"].function(ones, both(ones / 10), ones, VALUE) == 0
+
+
+def test_decisions_are_measured_at_the_threshold_of_the_project() -> None:
+    target, weights = np.array([1, 1, 0, 0, 0.0]), np.array([1, 1, 1, 1, 2.0])
+    scores = both(np.array([0.9, 0.3, 0.3, 0.1, 0.1]))
+    measured = {
+        name: METRICS[name].function(target, scores, weights, VALUE)
+        for name in ("precision", "recall", "f1", "balanced_accuracy")
+    }
+    assert measured["precision"] == pytest.approx(2 / 3), "0.3 is above the break-even of 0.2"
+    assert measured["recall"] == 1
+    assert measured["f1"] == pytest.approx(4 / 5)
+    assert measured["balanced_accuracy"] == pytest.approx((1 + 3 / 4) / 2)
+    dear = load_value({"currency": "EUR", "right": 1, "wrong": -1}, TARGET)
+    assert METRICS["recall"].function(target, scores, weights, dear) == 1 / 2
+
+
+def test_metrics_apply_to_the_classes_there_are() -> None:
+    grades = Column("grade", "target", "string", "", allowed=("a", "b", "c"))
+    two, three = (Contract("t", "", "", (column,)) for column in (TARGET, grades))
+    of_two, of_three = (
+        {name for name, metric in METRICS.items() if metric.applies(contract)}
+        for contract in (two, three)
+    )
+    assert of_two - of_three == {"f1", "precision", "recall"}
+    assert of_three - of_two == {"precision_macro"}
+    single = {name for name, metric in METRICS.items() if not metric.comparable}
+    assert single == {"precision", "recall", "precision_macro"}
 
 
 @given(
@@ -140,6 +208,8 @@ def test_value_counts_each_outcome() -> None:
     assert summary.share_right == 0.5
     assert [item.recall for item in summary.classes] == [0.5, 0.5]
     assert "from a probability of 0.2 on" in summary.words[0]
+    assert "a precision of 50.0%; they are 50.0% of the rows that are 1" in summary.words[0]
+    assert "F1 is 0.500. The balanced accuracy" in summary.words[0]
 
 
 def test_the_value_curve_goes_from_always_to_never() -> None:

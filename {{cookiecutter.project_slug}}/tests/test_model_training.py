@@ -208,7 +208,7 @@ def test_weights_multiply_and_are_checked(contract: Contract) -> None:
 
 
 def test_bootstrap_intervals_hold_the_truth_and_shrink_with_rows(trained: Trained) -> None:
-    metric = Metric("mean", "", True, lambda outcome, *_: float(outcome.mean()))
+    metric: Metric = Metric("mean", "", True, lambda outcome, *_: float(outcome.mean()))
     settings = Evaluation(400, 0.9, ())
     generator = np.random.default_rng(5)
     held, widths = 0, []
@@ -227,11 +227,22 @@ def test_bootstrap_intervals_hold_the_truth_and_shrink_with_rows(trained: Traine
 
 
 def test_a_metric_without_a_value_is_reported_as_undefined(trained: Trained) -> None:
-    metric = Metric("undefined", "", True, lambda *_: float("nan"))
+    metric: Metric = Metric("undefined", "", True, lambda *_: float("nan"))
     ones = np.ones(3)
     data = Measured(ones, ones, ones, ones)
     found = bootstrap(metric, trained.value, data, Evaluation(5, 0.9, ()), 1)
     assert {(part.value, part.low, part.high) for part in found} == {(None, None, None)}
+
+
+def test_a_metric_that_can_be_had_for_the_asking_is_not_compared(trained: Trained) -> None:
+    metric: Metric = Metric("mean", "", True, lambda outcome, *_: float(outcome.mean()))
+    ones, settings = np.ones(3), Evaluation(5, 0.9, ())
+    data = Measured(ones, ones, ones, ones)
+    model, baseline, improvement = bootstrap(
+        metric._replace(comparable=False), trained.value, data, settings, 1
+    )
+    assert model == baseline == Estimate(1, 1, 1)
+    assert improvement == Estimate(None, None, None)
 
 
 def test_segments_cover_every_row_once(trained: Trained, project: Path) -> None:

@@ -13,7 +13,9 @@ Report = dict[str, Any]
 
 
 def interval(estimate: dict[str, float | None]) -> str:
-    """Return an estimate with its confidence interval."""
+    """Return an estimate with its confidence interval, a dash for one that is not defined."""
+    if estimate["value"] is None:
+        return "–"
     return f"{number(estimate['value'])} ({number(estimate['low'])} to {number(estimate['high'])})"
 
 

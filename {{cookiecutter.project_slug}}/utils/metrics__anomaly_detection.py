@@ -6,7 +6,7 @@ shape (n, 2)), ``weights`` (how many rows each row stands for, shape (n,)) and `
 rows can be looked at, and what that is worth).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.config import Column, ProjectError, convert
+from utils.metric import MetricOf, with_target
 from utils.outcome import SCORE, SHARE, Decision, alarms
 
 Array = npt.NDArray[np.float64]
@@ -45,14 +46,7 @@ class Value(NamedTuple):
     missed_anomaly: float
 
 
-class Metric(NamedTuple):
-    """A metric with what a report needs to show it."""
-
-    label: str
-    unit: str
-    greater_is_better: bool
-    function: Callable[[Array, Array, Array, Value], float]
-    needs_target: bool = True
+Metric = MetricOf[Value]
 
 
 def load_value(values: Mapping[str, Any], target: Column) -> Value:
@@ -180,14 +174,14 @@ def value_per_decision(target: Array, scores: Array, weights: Array, value: Valu
 
 
 METRICS: dict[str, Metric] = {
-    "mass_volume_area": Metric(
-        "Area under the mass-volume curve", "", False, mass_volume_area, needs_target=False
+    "mass_volume_area": Metric("Area under the mass-volume curve", "", False, mass_volume_area),
+    "average_precision": Metric("Average precision", "", True, average_precision, with_target),
+    "precision_at_k": Metric("Precision at k", "", True, precision_at_k, with_target),
+    "recall_at_k": Metric("Recall at k", "", True, recall_at_k, with_target),
+    "roc_auc": Metric("ROC AUC", "", True, roc_auc, with_target),
+    "value_per_decision": Metric(
+        "Value per row at k", "currency", True, value_per_decision, with_target
     ),
-    "average_precision": Metric("Average precision", "", True, average_precision),
-    "precision_at_k": Metric("Precision at k", "", True, precision_at_k),
-    "recall_at_k": Metric("Recall at k", "", True, recall_at_k),
-    "roc_auc": Metric("ROC AUC", "", True, roc_auc),
-    "value_per_decision": Metric("Value per row at k", "currency", True, value_per_decision),
 }
 
 

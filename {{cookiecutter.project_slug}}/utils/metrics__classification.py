@@ -3,7 +3,8 @@
 Every metric is a function of ``target`` (the position of the class, shape (n,)), ``scores`` (the
 predicted probability of each class, shape (n, k)), ``weights`` (how many rows each row stands for,
 shape (n,)) and ``value`` (what each decision is worth). Averages over classes count each class
-alike, however rare it is.
+alike, however rare it is. A metric of decisions takes those with the highest expected worth, which
+are the ones that are served.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from utils.config import Column, ProjectError, convert
+from utils.config import Column, Contract, ProjectError, convert
+from utils.metric import MetricOf
 from utils.outcome import (
     TWO,
     Calibration,
@@ -59,14 +61,7 @@ class Value(NamedTuple):
     worth: Array
 
 
-class Metric(NamedTuple):
-    """A metric with what a report needs to show it."""
-
-    label: str
-    unit: str
-    greater_is_better: bool
-    function: Callable[[Array, Array, Array, Value], float]
-    needs_target: bool = True
+Metric = MetricOf[Value]
 
 
 def load_value(values: Mapping[str, Any], target: Column) -> Value:
@@ -198,11 +193,120 @@ def value_per_decision(target: Array, scores: Array, weights: Array, value: Valu
     return float(np.average(worth_of(target, decided, value), weights=weights))
 
 
+def confusion(target: Array, decided: npt.NDArray[np.int64], weights: Array, classes: int) -> Array:
+    """Return the weight of each actual (row) and decided (column) class, shape (k, k)."""
+    cells = target.astype(np.int64) * classes + decided
+    counts: Array = np.bincount(cells, weights, classes * classes).astype(np.float64)
+    return counts.reshape(classes, classes)
+
+
+class Rates(NamedTuple):
+    """How well each class is decided, each of shape (k,); NaN where it is not defined.
+
+    ``precision`` is the share of rows of the class among those decided for it, ``recall`` the share
+    decided for it among its rows, ``f1`` their harmonic mean: 0 for a class that is never hit, not
+    defined for one that neither occurs nor is decided for. Source: van Rijsbergen (1979),
+    Information Retrieval, chapter 7.
+    """
+
+    precision: Array
+    recall: Array
+    f1: Array
+
+
+def _share(part: Array, whole: Array) -> Array:
+    found: Array = np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
+    return found
+
+
+def rates(counts: Array) -> Rates:
+    """Return how well each class is decided, given the confusion matrix, shape (k, k)."""
+    right, actual, decided = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    return Rates(_share(right, decided), _share(right, actual), _share(2 * right, actual + decided))
+
+
+def rates_at_decision(target: Array, scores: Array, weights: Array, value: Value) -> Rates:
+    """Return how well each class is decided by the decisions with the highest expected worth."""
+    decided = decide(scores, value.worth)
+    return rates(confusion(target, decided, weights, scores.shape[1]))
+
+
+def mean_of_known(shares: Array) -> float:
+    """Return the mean over the classes that have a share, each class alike; NaN if none has."""
+    known = shares[np.isfinite(shares)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def balanced_accuracy(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Mean recall of the classes that occur; 1 / k for deciding always alike.
+
+    Source: Brodersen et al. (2010), The Balanced Accuracy and Its Posterior Distribution.
+    """
+    return mean_of_known(rates_at_decision(target, scores, weights, value).recall)
+
+
+def f1_macro(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Mean over the classes of the harmonic mean of precision and recall."""
+    return mean_of_known(rates_at_decision(target, scores, weights, value).f1)
+
+
+def precision_macro(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Mean precision of the classes that are decided for."""
+    return mean_of_known(rates_at_decision(target, scores, weights, value).precision)
+
+
+def f1(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Harmonic mean of precision and recall of the positive one of two classes."""
+    return float(rates_at_decision(target, scores, weights, value).f1[1])
+
+
+def precision(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Share of positive rows among those decided for; NaN if there are none."""
+    return float(rates_at_decision(target, scores, weights, value).precision[1])
+
+
+def recall(target: Array, scores: Array, weights: Array, value: Value) -> float:
+    """Share of the positive rows that are decided for; NaN without a positive row."""
+    return float(rates_at_decision(target, scores, weights, value).recall[1])
+
+
+def two_classes(contract: Contract) -> bool:
+    """Say whether the target has two classes, of which the second is the positive one."""
+    return len(contract.target.allowed) == TWO
+
+
+def several_classes(contract: Contract) -> bool:
+    """Say whether the target has more than two classes."""
+    return not two_classes(contract)
+
+
 METRICS: dict[str, Metric] = {
     "log_loss": Metric("Log loss", "nats", False, log_loss),
     "brier_score": Metric("Brier score", "", False, brier_score),
     "roc_auc": Metric("ROC AUC", "", True, roc_auc),
     "average_precision": Metric("Average precision", "", True, average_precision),
+    "balanced_accuracy": Metric("Balanced accuracy of the decisions", "", True, balanced_accuracy),
+    "f1_macro": Metric("F1 of the decisions, mean of the classes", "", True, f1_macro),
+    "f1": Metric("F1 of the decisions, positive class", "", True, f1, two_classes),
+    "precision": Metric(
+        "Precision of the decisions, positive class",
+        "",
+        True,
+        precision,
+        two_classes,
+        comparable=False,
+    ),
+    "recall": Metric(
+        "Recall of the decisions, positive class", "", True, recall, two_classes, comparable=False
+    ),
+    "precision_macro": Metric(
+        "Precision of the decisions, mean of the classes",
+        "",
+        True,
+        precision_macro,
+        several_classes,
+        comparable=False,
+    ),
     "value_per_decision": Metric("Value per decision", "currency", True, value_per_decision),
 }
 
@@ -247,6 +351,7 @@ class ClassResult(msgspec.Struct, frozen=True):
     decided: float
     precision: float | None
     recall: float | None
+    f1: float | None
 
 
 class ValueCurve(msgspec.Struct, frozen=True):
@@ -279,13 +384,6 @@ class DecisionReport(msgspec.Struct, frozen=True, omit_defaults=True):
     false_negatives: float | None = None
     true_negatives: float | None = None
     value_curve: ValueCurve | None = None
-
-
-def confusion(target: Array, decided: npt.NDArray[np.int64], weights: Array, classes: int) -> Array:
-    """Return the weight of each actual (row) and decided (column) class, shape (k, k)."""
-    cells = target.astype(np.int64) * classes + decided
-    counts: Array = np.bincount(cells, weights, classes * classes).astype(np.float64)
-    return counts.reshape(classes, classes)
 
 
 def calibration_error(target: Array, scores: Array, weights: Array) -> float:
@@ -336,6 +434,25 @@ def _calibration_words(calibration: Calibration | None) -> list[str]:
     return [f"Probabilities {done}: with calibration, {change}."]
 
 
+def _rates_words(positive: ClassResult) -> str:
+    """Say what precision, recall and F1 of the positive class are, as far as they are defined."""
+    said = ""
+    if positive.precision is not None:
+        said += f", a precision of {positive.precision:.1%}"
+    if positive.recall is not None:
+        said += (
+            f"; they are {positive.recall:.1%} of the rows that are {positive.label}, the recall"
+        )
+    return said + ("" if positive.f1 is None else f", and F1 is {positive.f1:.3f}")
+
+
+# Why a comparison lacks an improvement.
+NOT_COMPARED = (
+    "Precision and recall have no improvement over the baseline: each can be had at the cost of "
+    "the other, as a recall of 100% by deciding alike for all rows."
+)
+
+
 def decision_summary(
     target: Array, scores: Array, weights: Array, value: Value, decision: Decision
 ) -> DecisionReport:
@@ -343,18 +460,18 @@ def decision_summary(
     classes = decision.classes
     decided = decide(scores, value.worth)
     counts = confusion(target, decided, weights, len(classes))
-    rows, columns, right = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
+    rows, columns, found = counts.sum(axis=1), counts.sum(axis=0), rates(counts)
     results = [
         ClassResult(
             str(label),
             float(rows[code]),
             float(columns[code]),
-            float(right[code] / columns[code]) if columns[code] else None,
-            float(right[code] / rows[code]) if rows[code] else None,
+            *(float(side[code]) if np.isfinite(side[code]) else None for side in found),
         )
         for code, label in enumerate(classes)
     ]
-    share = float(right.sum() / counts.sum())
+    share = float(np.trace(counts) / counts.sum())
+    balanced, mean_f1 = mean_of_known(found.recall), mean_of_known(found.f1)
     applied = decision.calibration is not None and decision.calibration.applied
     before = (
         uncalibrated(scores, decision.calibration) if applied and decision.calibration else None
@@ -366,7 +483,10 @@ def decision_summary(
         confusion=counts.tolist(),
         words=[
             "The decision is the class with the highest expected worth, given the amounts in "
-            f"params.yaml; it is the actual class in {share:.1%} of the held-out rows.",
+            f"params.yaml; it is the actual class in {share:.1%} of the held-out rows. With each "
+            f"class counting alike, however rare, the balanced accuracy (mean recall) is "
+            f"{balanced:.3f} and the mean F1 {mean_f1:.3f}.",
+            NOT_COMPARED,
             *_calibration_words(decision.calibration),
         ],
         calibration_error_before=(
@@ -387,7 +507,10 @@ def decision_summary(
         value_curve=curve,
         words=[
             f"Deciding for {classes[1]} pays from a probability of {curve.break_even:.3g} on, the "
-            f"break-even. That is so in {acted}, {counts[1, 1]:,.0f} of them rightly.",
+            f"break-even. That is so in {acted}, {counts[1, 1]:,.0f} of them rightly"
+            f"{_rates_words(results[1])}. The balanced accuracy, which is the mean recall of both "
+            f"classes, is {balanced:.3f}.",
+            NOT_COMPARED,
             *_calibration_words(decision.calibration),
         ],
     )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.config import Column, convert
+from utils.metric import MetricOf
 from utils.outcome import Decision, assigned
 
 Array = npt.NDArray[np.float64]
@@ -29,14 +30,7 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: str = ""
 
 
-class Metric(NamedTuple):
-    """A metric with what a report needs to show it."""
-
-    label: str
-    unit: str
-    greater_is_better: bool
-    function: Callable[[Array, Array, Array, Value], float]
-    needs_target: bool = False
+Metric = MetricOf[Value]
 
 
 class Partition(NamedTuple):

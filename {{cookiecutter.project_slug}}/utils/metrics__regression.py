@@ -5,14 +5,15 @@ the target, shape (n,)), ``weights`` (how many rows each row stands for, shape (
 (what an error costs).
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from utils.config import Column, convert
+from utils.metric import MetricOf
 from utils.outcome import Decision
 
 Array = npt.NDArray[np.float64]
@@ -26,14 +27,7 @@ class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cost_per_unit_too_low: float
 
 
-class Metric(NamedTuple):
-    """A metric with what a report needs to show it."""
-
-    label: str
-    unit: str
-    greater_is_better: bool
-    function: Callable[[Array, Array, Array, Value], float]
-    needs_target: bool = True
+Metric = MetricOf[Value]
 
 
 def load_value(values: Mapping[str, Any], target: Column) -> Value:

@@ -29,7 +29,6 @@ from data_viz.plot_utils import candidates_figure, learning_curve_figure
 from model_deployment.artefact import load_artefact
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
-from model_training.finishing import up_to_date
 from model_training.model_evaluation import Measured, bootstrap
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_file import load_model
@@ -41,6 +40,7 @@ from model_training.model_selection import (
 )
 from model_training.results import SearchReport, Selection
 from model_training.splitting import make_folds
+from model_training.updating import up_to_date
 from utils.config import convert, load_contract, load_params, recipe
 from utils.files import read_json
 from utils.metrics import METRICS, load_value

@@ -208,6 +208,9 @@ def save_figures(figures: Mapping[str, Figure], directory: Path) -> None:
     with TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as temporary:
         fresh, old = Path(temporary, "fresh"), Path(temporary, "old")
         fresh.mkdir()
+        if not figures:
+            # Git keeps no empty folder, and DVC would miss it in a fresh clone.
+            (fresh / ".gitkeep").touch()
         with rc_context(STYLE):
             for name, figure in figures.items():
                 settle(figure)

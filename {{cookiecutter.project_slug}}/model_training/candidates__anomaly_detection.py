@@ -1,7 +1,6 @@
 """The competing detectors, from a naive baseline to an isolation forest."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames
+from model_training.candidate import Candidate
 from model_training.detectors import (
     Detector,
     IsolationTrees,
@@ -28,14 +28,6 @@ KNOWN: dict[str, tuple[type[Detector], bool]] = {
     "nearest_neighbours": (NearestNeighbours, True),
     "isolation_forest": (IsolationTrees, False),
 }
-
-
-class Candidate(NamedTuple):
-    """An estimator and how its numeric inputs have to be prepared."""
-
-    estimator: BaseEstimator
-    impute: bool
-    scale: bool
 
 
 def candidates(

@@ -1,7 +1,7 @@
 """The competing classifiers, from a naive baseline to boosted trees."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,8 @@ from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames
 from model_training.calibration import CalibratedClassifier
+from model_training.candidate import Candidate
 from utils.config import Contract, ProjectError
-
-
-class Candidate(NamedTuple):
-    """An estimator and how its numeric inputs have to be prepared."""
-
-    estimator: BaseEstimator
-    impute: bool
-    scale: bool
 
 
 def candidates(

@@ -1,7 +1,7 @@
 """The competing ways to divide rows into clusters, from naive slices to a mixture."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +12,11 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames
+from model_training.candidate import Candidate
 from model_training.partitions import NumberedClusters, Slices
 from utils.config import Contract, ProjectError
 
 FEWEST = 2
-
-
-class Candidate(NamedTuple):
-    """An estimator and how its numeric inputs have to be prepared."""
-
-    estimator: BaseEstimator
-    impute: bool
-    scale: bool
 
 
 def candidates(

@@ -1,7 +1,7 @@
 """The competing forecasters, from last season's values to boosted trees on the history."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,26 +12,18 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames
+from model_training.candidate import Candidate
 from model_training.forecaster import Forecaster, Layout, fitted_regressor
 from model_training.splitting import series_of
 from utils.config import Contract, ProjectError, Series
-
-
-class Candidate(NamedTuple):
-    """An estimator and how its numeric inputs have to be prepared.
-
-    A forecaster prepares them itself, together with what it takes from the history.
-    """
-
-    estimator: BaseEstimator
-    impute: bool
-    scale: bool
 
 
 def candidates(
     settings: Mapping[str, Mapping[str, float | int | str | None]], metric: str, seed: int
 ) -> dict[str, Candidate]:
     """Build the candidates named in ``params.yaml``.
+
+    A forecaster prepares its inputs itself, together with what it takes from the history.
 
     Args:
         settings: per candidate the hyperparameters of its scikit-learn class; the baseline, which

@@ -20,7 +20,6 @@ from data_viz.summaries import Array
 from model_training.candidates import scores
 from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.error_analysis import PAIRED, Tested, weak_segments
-from model_training.finishing import up_to_date
 from model_training.judged import Judged, Losses
 from model_training.model_file import load_model
 from model_training.outcomes import outcomes
@@ -39,8 +38,9 @@ from model_training.row_losses import (
     drawn_answers,
     row_answers,
     row_losses,
-    row_reasons,
 )
+from model_training.row_reasons import row_reasons
+from model_training.updating import up_to_date
 from utils.config import (
     Contract,
     Params,

@@ -1,12 +1,10 @@
 """What the winner learns from its out-of-fold scores: what is usual, and when to raise an alarm."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from model_training.finished import Finished
 from utils.config import Contract, Params
 from utils.metrics import Value, worth_of
 from utils.outcome import SCORE, Decision
@@ -14,14 +12,6 @@ from utils.outcome import SCORE, Decision
 Array = npt.NDArray[np.float64]
 
 QUANTILES = 201
-
-
-class Finished(NamedTuple):
-    """The model as it is served, its out-of-fold scores, and what raises an alarm."""
-
-    model: Pipeline
-    scores: Array
-    decision: Decision
 
 
 def _between(ordered: Array, count: int) -> float:
@@ -91,15 +81,3 @@ def finish(
             quantiles=tuple(quantiles.tolist()),
         ),
     )
-
-
-def up_to_date(model: Pipeline, inputs: pd.DataFrame, outcome: Array) -> Pipeline:
-    """Return a fitted model as it is measured and served: unchanged, for it keeps no history.
-
-    Args:
-        model: encoder and estimator.
-        inputs: of the held-out rows, shape (n, features).
-        outcome: shape (n,).
-    """
-    del inputs, outcome
-    return model

@@ -1,26 +1,16 @@
 """What the winner learns from its out-of-fold probabilities: its calibration, and to decide."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from model_training.calibration import calibration
+from model_training.finished import Finished
 from utils.config import Contract, Params
 from utils.metrics import Value
 from utils.outcome import TWO, Decision, calibrated, decision_threshold
 
 Array = npt.NDArray[np.float64]
-
-
-class Finished(NamedTuple):
-    """The model as it is served, its out-of-fold scores, and what turns scores into decisions."""
-
-    model: Pipeline
-    scores: Array
-    decision: Decision
 
 
 def finish(
@@ -57,15 +47,3 @@ def finish(
         calibration=found,
     )
     return Finished(model, scores, decision)
-
-
-def up_to_date(model: Pipeline, inputs: pd.DataFrame, outcome: Array) -> Pipeline:
-    """Return a fitted model as it is measured and served: unchanged, for it keeps no history.
-
-    Args:
-        model: encoder and estimator.
-        inputs: of the held-out rows, shape (n, features).
-        outcome: shape (n,).
-    """
-    del inputs, outcome
-    return model

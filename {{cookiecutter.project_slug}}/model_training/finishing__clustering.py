@@ -1,26 +1,16 @@
 """What the winner learns from the rows of cross-validation: names and profiles of its clusters."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from model_training.finished import Finished
 from model_training.profiles import clusters, measures
 from utils.config import Contract, Params
 from utils.metrics import Value
 from utils.outcome import Decision, assigned
 
 Array = npt.NDArray[np.float64]
-
-
-class Finished(NamedTuple):
-    """The model as it is served, its memberships, and what its clusters are called."""
-
-    model: Pipeline
-    scores: Array
-    decision: Decision
 
 
 def finish(
@@ -49,15 +39,3 @@ def finish(
     found = measures(points, scores, weights, model.named_steps["encode"], contract)
     shares = np.bincount(codes, weights, count) / weights.sum()
     return Finished(model, scores, Decision(clusters(found, shares)))
-
-
-def up_to_date(model: Pipeline, inputs: pd.DataFrame, outcome: Array) -> Pipeline:
-    """Return a fitted model as it is measured and served: unchanged, for it keeps no history.
-
-    Args:
-        model: encoder and estimator.
-        inputs: of the held-out rows, shape (n, features).
-        outcome: their points, shape (n, d).
-    """
-    del inputs, outcome
-    return model

@@ -1,12 +1,10 @@
 """What the winner learns from its backtest: an interval for each day ahead that holds the value."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from model_training.finished import Finished
 from model_training.splitting import series_of
 from utils.config import Contract, Params
 from utils.metrics import Value
@@ -17,14 +15,6 @@ Steps = npt.NDArray[np.int64]
 
 # Days ahead on either side whose errors say how far those of a day spread.
 NEIGHBOURS = 2
-
-
-class Finished(NamedTuple):
-    """The model as it is served, its out-of-fold forecasts, and the prediction interval."""
-
-    model: Pipeline
-    scores: Array
-    decision: Decision
 
 
 def spread_per_step(errors: Array, steps: Steps, weights: Array, horizon: int) -> Array:
@@ -93,19 +83,3 @@ def finish(
     horizon = series_of(contract).horizon
     interval = prediction_interval(*unseen, params.evaluation.confidence, horizon)
     return Finished(model, unseen[1], interval)
-
-
-def up_to_date(model: Pipeline, inputs: pd.DataFrame, outcome: Array) -> Pipeline:
-    """Return a fitted model with held-out rows added to its history, as it is measured and served.
-
-    Nothing is fitted on them. A held-out day is forecast from the last origin before its window, so
-    its own value and those after the origin are not used for it.
-
-    Args:
-        model: encoder and forecaster.
-        inputs: of the held-out rows, shape (n, features).
-        outcome: shape (n,).
-    """
-    encode, forecaster = model.named_steps["encode"], model.named_steps["estimate"]
-    longer = forecaster.extended(encode.transform(inputs), outcome)
-    return Pipeline([("encode", encode), ("estimate", longer)])

@@ -1,25 +1,15 @@
 """What the winner learns from its out-of-fold predictions: an interval that holds the outcome."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from model_training.finished import Finished
 from utils.config import Contract, Params
 from utils.metrics import Value
 from utils.outcome import Decision
 
 Array = npt.NDArray[np.float64]
-
-
-class Finished(NamedTuple):
-    """The model as it is served, its out-of-fold predictions, and the prediction interval."""
-
-    model: Pipeline
-    scores: Array
-    decision: Decision
 
 
 def prediction_interval(
@@ -61,15 +51,3 @@ def finish(
     del value, contract
     interval = prediction_interval(*unseen, params.evaluation.confidence)
     return Finished(model, unseen[1], interval)
-
-
-def up_to_date(model: Pipeline, inputs: pd.DataFrame, outcome: Array) -> Pipeline:
-    """Return a fitted model as it is measured and served: unchanged, for it keeps no history.
-
-    Args:
-        model: encoder and estimator.
-        inputs: of the held-out rows, shape (n, features).
-        outcome: shape (n,).
-    """
-    del inputs, outcome
-    return model

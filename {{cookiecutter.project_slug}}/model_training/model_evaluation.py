@@ -17,7 +17,6 @@ from data_viz.performance_plots import performance_figures
 from data_viz.plot_utils import candidates_figure, learning_curve_figure, save_figures
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights
-from model_training.finishing import up_to_date
 from model_training.hyperparameters import starting_points
 from model_training.judged import Judged
 from model_training.model_file import load_model
@@ -31,6 +30,7 @@ from model_training.results import (
     Selection,
     score_columns,
 )
+from model_training.updating import up_to_date
 from utils.config import (
     Contract,
     Evaluation,

@@ -36,12 +36,12 @@ from model_deployment.preprocessing import model_inputs as serving_inputs
 from model_deployment.preprocessing import standardise_records
 from model_training.candidates import fitted_estimator, scores
 from model_training.data_preprocessing import model_inputs, target
-from model_training.finishing import up_to_date
 from model_training.lineage import environment, git_commit, libraries, settings_fingerprint
 from model_training.model_card import model_card
 from model_training.model_file import load_model, save_model
 from model_training.onnx_graph import build_graph
 from model_training.results import EvaluationReport, Selection, scores_of
+from model_training.updating import up_to_date
 from utils.config import (
     SCHEMA_PATH,
     Contract,

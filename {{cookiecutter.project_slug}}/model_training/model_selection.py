@@ -18,7 +18,8 @@ from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames, feature_names
 from data_prep.storage import read_parquet, write_parquet
-from model_training.candidates import Candidate, candidates, estimator_for, scores
+from model_training.candidate import Candidate
+from model_training.candidates import candidates, estimator_for, scores
 from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.encoding import encoder, fit_encoder
 from model_training.finishing import finish

@@ -1,13 +1,9 @@
 """What the answers of a classification are called, and what each of them loses."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.storage import Frame
 from model_training.judged import Judged, Losses, measured_singly
-from model_training.permutation_importance import Answer
 from utils.config import Column
 from utils.metrics import METRICS, Value
 from utils.outcome import TWO
@@ -59,12 +55,6 @@ def perfect(judged: Judged) -> Judged:
     """Return the rows with the answers of a model that knows the outcome."""
     known = np.eye(judged.predicted.shape[1])[judged.outcome.astype(np.int64)]
     return judged.answered(known)
-
-
-def row_reasons(answer: Answer, records: Frame, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Return what singles out rows, by name: nothing here, where answers are about the target."""
-    del answer, records, columns
-    return {}
 
 
 def row_losses(name: str, judged: Judged, value: Value) -> Losses:

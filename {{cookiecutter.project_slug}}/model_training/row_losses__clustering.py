@@ -1,13 +1,9 @@
 """What the answers of a clustering are called, and how badly each row is placed."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.storage import Frame
 from model_training.judged import Judged, Losses
-from model_training.permutation_importance import Answer
 from utils.config import Column
 from utils.metrics import Value, row_silhouettes
 from utils.outcome import assigned
@@ -42,12 +38,6 @@ def row_answers(judged: Judged, column: Column) -> dict[str, list[float] | list[
         "cluster": [str(code + 1) for code in assigned(judged.predicted)],
         "membership": judged.predicted.max(axis=1).tolist(),
     }
-
-
-def row_reasons(answer: Answer, records: Frame, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Return what singles out rows, by name: nothing here, where answers are about groups."""
-    del answer, records, columns
-    return {}
 
 
 def row_losses(name: str, judged: Judged, value: Value) -> Losses:

@@ -1,13 +1,9 @@
 """What the answers of a regression are called, and what each of them loses."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.storage import Frame
 from model_training.judged import Judged, Losses, measured_singly
-from model_training.permutation_importance import Answer
 from utils.config import Column
 from utils.metrics import METRICS, Value
 
@@ -32,12 +28,6 @@ def drawn_answers(outcome: Array, weights: Array, column: Column) -> list[str]:
 def row_answers(judged: Judged, column: Column) -> dict[str, list[float]]:
     """Return what the model says to single rows, by name."""
     return {name: said.tolist() for name, said in answers(judged.predicted, column).items()}
-
-
-def row_reasons(answer: Answer, records: Frame, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Return what singles out rows, by name: nothing here, where answers are about the target."""
-    del answer, records, columns
-    return {}
 
 
 def row_losses(name: str, judged: Judged, value: Value) -> Losses:

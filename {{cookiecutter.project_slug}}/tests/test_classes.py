@@ -25,7 +25,8 @@ from model_deployment.artefact import load_artefact, open_graph
 from model_deployment.monitoring import read_recent
 from model_deployment.postprocessing import output_columns, predictions
 from model_training.calibration import calibration, fit_calibration
-from model_training.candidates import Candidate, candidates, scores
+from model_training.candidate import Candidate
+from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import target
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_file import load_model

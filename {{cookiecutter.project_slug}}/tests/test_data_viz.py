@@ -345,6 +345,12 @@ def test_performance_of_constant_values_can_be_drawn(tmp_path: Path) -> None:
 # Saving
 
 
+def test_git_keeps_the_folder_of_no_figures(tmp_path: Path) -> None:
+    folder = tmp_path / "figures"
+    save_figures({}, folder)
+    assert [path.name for path in folder.iterdir()] == [".gitkeep"]
+
+
 def test_equal_figures_give_equal_bytes(orders: Frame, contract: Contract, tmp_path: Path) -> None:
     for name in ("first", "second"):
         found = relations(orders, contract)

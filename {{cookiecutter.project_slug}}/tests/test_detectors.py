@@ -33,7 +33,7 @@ from model_training.finishing import threshold
 from model_training.model_export import check_parity, generated_inputs
 from model_training.model_selection import pipeline
 from model_training.onnx_graph import build_graph
-from model_training.row_losses import row_reasons
+from model_training.row_reasons import row_reasons
 from tests.conftest import BUNDLED
 from tests.training import Trained
 from utils.config import ProjectError, load_contract, load_params

@@ -17,7 +17,6 @@ from model_training import model_export
 from model_training.candidates import candidates, scores
 from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.encoding import encoder
-from model_training.finishing import up_to_date
 from model_training.hyperparameters import starting_points
 from model_training.model_evaluation import Measured, bootstrap, segment_results
 from model_training.model_export import check_parity, generated_inputs
@@ -33,6 +32,7 @@ from model_training.onnx_graph import build_graph
 from model_training.outcomes import outcomes
 from model_training.results import CandidateResult, Estimate
 from model_training.splitting import make_folds
+from model_training.updating import up_to_date
 from tests.conftest import BUNDLED
 from tests.training import Trained, competing
 from utils.config import (

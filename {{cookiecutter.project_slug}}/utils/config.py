@@ -15,6 +15,8 @@ import msgspec
 import yaml
 from msgspec.structs import replace
 
+from utils.target import TARGET_OPTIONAL, target_problems
+
 PARAMS_PATH = Path("params.yaml")
 SCHEMA_PATH = Path("schema.yaml")
 BROKEN_RULES = "broken_rules"
@@ -34,8 +36,6 @@ SamplingMethod = Literal[
 CalendarPart = Literal["hour", "weekday", "month", "day"]
 Hyperparameter = bool | int | float | str | None
 Task = Literal["classification", "regression", "forecasting", "clustering", "anomaly_detection"]
-# What these tasks look for is in the inputs; a target only tells how well they do.
-TARGET_OPTIONAL: set[Task] = {"clustering", "anomaly_detection"}
 T = TypeVar("T")
 # Roles that one column can have at most.
 SINGLE_ROLES: tuple[Role, ...] = ("target", "group", "weight")
@@ -588,37 +588,12 @@ def _sampling_problems(sampling: Sampling, contract: Contract) -> Iterable[str]:
 
 
 def _target_problems(params: Params, contract: Contract) -> Iterable[str]:
-    """Yield what keeps the target from being what the task predicts."""
-    target, task = contract.target, params.project.task
-    if not contract.has_target:
-        if task not in TARGET_OPTIONAL:
-            yield f"no column of schema.yaml has the role target, and a {task} needs one"
-    elif task == "anomaly_detection":
-        if target.type == "float" or len(set(target.allowed)) != 2:  # noqa: PLR2004
-            yield (
-                f"the target {target.name!r} of an anomaly detection must be a string or an "
-                "integer and list two values under allowed in schema.yaml: that of usual rows, "
-                "then that of anomalies"
-            )
-    elif task == "classification":
-        if target.type == "float" or len(set(target.allowed)) < 2:  # noqa: PLR2004
-            yield (
-                f"the target {target.name!r} of a classification must be a string or an integer "
-                "and list its classes, at least two, under allowed in schema.yaml"
-            )
-        if len(set(target.allowed)) < len(target.allowed):
-            yield f"the target {target.name!r} lists a class twice under allowed"
-        for label in target.allowed:
-            text = str(label)
-            if text.lower() in params.data.missing_markers or text != " ".join(text.split()):
-                yield (
-                    f"the class {label!r} of {target.name!r} could never be read: it is one of "
-                    "data.missing_markers, or has white space that cleaning removes"
-                )
-    elif target.type == "string" or target.allowed or params.selection.calibration is not None:
+    """Yield what keeps the target from being what the task needs."""
+    if contract.has_target:
+        yield from target_problems(contract.target, params)
+    elif not TARGET_OPTIONAL:
         yield (
-            f"the target {target.name!r} of a {task} must be a number without allowed values, "
-            "and selection.calibration is for classes only"
+            f"no column of schema.yaml has the role target, and a {params.project.task} needs one"
         )
 
 

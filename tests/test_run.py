@@ -81,7 +81,7 @@ DRIFTING = {
 # The column with the predictions of a regressor, or of the second of two classes.
 SCORES = {
     "classification": "score_1",
-    "regression": "score",
+    "regression": "score_1",
     "forecasting": "score_3",
     "anomaly_detection": "score_1",
 }

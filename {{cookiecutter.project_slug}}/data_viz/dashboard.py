@@ -329,6 +329,7 @@ def segment_table(content: Content) -> pd.DataFrame:
                 outcome: number(segment["mean_outcome"]),
                 score: number(segment["mean_score"]),
                 labels[chosen]: number(segment["metric"]),
+                **{label: number(rate) for label, rate in segment["decisions"].items()},
             }
             for segment in evaluation["segments"]
         ]

@@ -21,11 +21,12 @@ from data_viz.plot_utils import (
 )
 from data_viz.summaries import mean_interval
 from utils.config import Column
-from utils.outcome import Decision
+from utils.outcome import Decision, interval, point
 
 Array = npt.NDArray[np.float64]
 
 DECILES = 10
+BOUNDS = "prediction interval, median per tenth of the rows"
 HEXAGONS = (50, 16)
 # Without the palest blues, in which single rows would vanish.
 BLUES = ListedColormap(colormaps["Blues"](np.linspace(0.3, 1, 256)))
@@ -58,11 +59,15 @@ def predicted_actual_figure(
 ) -> Figure:
     """Show the outcome against the prediction, with the prediction interval around it."""
     figure, (axes,) = panels(1, "Outcome against prediction on the held-out rows", height=4.6)
-    _draw_density(figure, axes, predicted, outcome)
-    ends = np.array([predicted.min(), predicted.max()])
+    said = point(predicted)
+    _draw_density(figure, axes, said, outcome)
+    ends = np.array([said.min(), said.max()])
     axes.plot(ends, ends, color=INK, linewidth=1.4, label="outcome = prediction")
-    for end, shown in ((decision.lower, "prediction interval"), (decision.upper, "_")):
-        axes.plot(ends, ends + end, "--", color=ORANGE, linewidth=1.4, label=shown)
+    codes = decile_codes(said)
+    centres = [np.median(said[codes == code]) for code in np.unique(codes)]
+    for bounds, shown in zip(interval(predicted, decision), (BOUNDS, "_"), strict=True):
+        middle = [np.median(bounds[codes == code]) for code in np.unique(codes)]
+        axes.plot(centres, middle, "--", color=ORANGE, linewidth=1.4, label=shown)
     axes.set_xlabel(f"predicted {column_label(column)}")
     axes.set_ylabel(f"actual {column_label(column)}")
     axes.legend(loc="upper left")
@@ -74,12 +79,13 @@ def residual_figure(outcome: Array, predicted: Array, decision: Decision, column
     """Show the residual against the prediction, with its median per tenth of the rows."""
     del decision
     figure, (axes,) = panels(1, "Residuals against prediction on the held-out rows", height=4)
-    residuals = outcome - predicted
-    _draw_density(figure, axes, predicted, residuals)
+    said = point(predicted)
+    residuals = outcome - said
+    _draw_density(figure, axes, said, residuals)
     axes.axhline(0, color=INK, linewidth=1.2)
-    codes = decile_codes(predicted)
+    codes = decile_codes(said)
     found = np.unique(codes)
-    centres = [float(np.median(predicted[codes == code])) for code in found]
+    centres = [float(np.median(said[codes == code])) for code in found]
     quartiles = np.array([np.quantile(residuals[codes == code], [0.1, 0.5, 0.9]) for code in found])
     axes.plot(centres, quartiles[:, 1], "o-", color=ORANGE, label="median per tenth of the rows")
     axes.plot(centres, quartiles[:, 0], ":", color=ORANGE, label="10% and 90% quantiles")
@@ -94,16 +100,18 @@ def residual_figure(outcome: Array, predicted: Array, decision: Decision, column
 def residual_distribution_figure(
     outcome: Array, predicted: Array, decision: Decision, column: Column
 ) -> Figure:
-    """Show how often each size of error occurs, and the prediction interval."""
+    """Show how often each size of error occurs, and the median ends of the prediction interval."""
     figure, (axes,) = panels(1, "Distribution of the residuals on the held-out rows", height=3.4)
-    residuals = outcome - predicted
+    said = point(predicted)
+    residuals = outcome - said
     edges = histogram_edges(residuals, integer=False)
     fine = np.linspace(edges[0], edges[-1], 2 * edges.size)
     axes.hist(residuals, bins=fine.tolist(), color=BLUE, rwidth=0.92)
     median = float(np.median(residuals))
     axes.axvline(median, color=INK, linewidth=1.4, label=f"median {median:+.3g}")
-    bounds = f"prediction interval {decision.lower:+.3g} to {decision.upper:+.3g}"
-    for end, shown in ((decision.lower, bounds), (decision.upper, "_")):
+    lower, upper = (float(np.median(end - said)) for end in interval(predicted, decision))
+    bounds = f"median prediction interval {lower:+.3g} to {upper:+.3g}"
+    for end, shown in ((lower, bounds), (upper, "_")):
         axes.axvline(end, color=ORANGE, linestyle="--", linewidth=1.4, label=shown)
     outside = float(np.mean((residuals < edges[0]) | (residuals > edges[-1])))
     if outside > 0:
@@ -123,11 +131,11 @@ def interval_coverage_figure(
 ) -> Figure:
     """Show how often the prediction interval holds the outcome, per tenth of the predictions."""
     figure, (axes,) = panels(1, "Coverage of the prediction interval", height=3.6)
-    residuals = outcome - predicted
-    inside = ((residuals >= decision.lower) & (residuals <= decision.upper)).astype(float)
-    codes = decile_codes(predicted)
+    said, (low_end, high_end) = point(predicted), interval(predicted, decision)
+    inside = ((outcome >= low_end) & (outcome <= high_end)).astype(float)
+    codes = decile_codes(said)
     found = np.unique(codes)
-    centres = [float(np.median(predicted[codes == code])) for code in found]
+    centres = [float(np.median(said[codes == code])) for code in found]
     shares, low, high = np.array([mean_interval(inside[codes == code]) for code in found]).T
     axes.errorbar(
         centres,
@@ -160,7 +168,7 @@ def performance_figures(
 
     Args:
         outcome: in the unit of the target, shape (n,).
-        predicted: in the unit of the target, shape (n,).
+        predicted: how far errors spread, and the prediction, shape (n, 2).
         decision: the interval around a prediction.
         target_column: what is predicted.
     """

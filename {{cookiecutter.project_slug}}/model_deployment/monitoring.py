@@ -81,14 +81,18 @@ def numeric_drift(reference: Array, recent: Array) -> tuple[float, float, str]:
     """Compare two samples of numbers: stability index over deciles, Kolmogorov-Smirnov p-value.
 
     Returns:
-        The index, the p-value and the change of the median in words.
+        The index, the p-value and the change of the median and of the quartiles in words.
     """
     edges = np.unique(np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1]))
     binned = [
         _shares(np.bincount(np.searchsorted(edges, side), minlength=edges.size + 1))
         for side in (reference, recent)
     ]
-    change = f"median {np.median(reference):.4g} -> {np.median(recent):.4g}"
+    before, after = (np.quantile(side, [0.25, 0.5, 0.75]) for side in (reference, recent))
+    change = (
+        f"median {before[1]:.4g} -> {after[1]:.4g}, middle half {before[0]:.4g} to {before[2]:.4g} "
+        f"-> {after[0]:.4g} to {after[2]:.4g}"
+    )
     p_value = float(stats.ks_2samp(reference, recent).pvalue)
     return stability_index(*binned), p_value, change
 

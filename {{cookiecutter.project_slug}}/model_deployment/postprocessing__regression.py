@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from utils.config import Column
-from utils.outcome import Decision
+from utils.outcome import Decision, interval, point, widths
 
 SCORE = "prediction"
 
@@ -15,16 +15,19 @@ def predictions(scores: npt.NDArray[np.float64], decision: Decision) -> dict[str
     """Return the columns of the answer.
 
     Args:
-        scores: predictions in the unit of the target, shape (n,).
-        decision: the offsets ``lower`` and ``upper`` of the prediction interval.
+        scores: how far errors spread, and predictions, shape (n, 2).
+        decision: the offsets of the prediction interval, in units of the spread.
 
     Returns:
-        ``prediction``, ``interval_low`` and ``interval_high``, each of shape (n,).
+        ``prediction``, ``interval_low``, ``interval_high`` and ``interval_width``, each of shape
+        (n,).
     """
+    low, high = interval(scores, decision)
     return {
-        SCORE: scores,
-        "interval_low": scores + decision.lower,
-        "interval_high": scores + decision.upper,
+        SCORE: point(scores),
+        "interval_low": low,
+        "interval_high": high,
+        "interval_width": widths(scores, decision),
     }
 
 
@@ -34,6 +37,7 @@ def output_columns(target: Column) -> list[Column]:
         SCORE: f"Predicted {target.name}.",
         "interval_low": "Lower end of the prediction interval.",
         "interval_high": "Upper end of the prediction interval.",
+        "interval_width": "Distance of the two ends: how uncertain the prediction is.",
     }
     return [
         Column(name=name, role="numeric", type="float", unit=target.unit, description=text)

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames
 from model_training.candidate import Candidate
+from model_training.spread import SpreadRegressor
 from utils.config import Contract, ProjectError
 
 
@@ -63,15 +64,15 @@ def candidates(
 def estimator_for(candidate: Candidate, names: FeatureNames, contract: Contract) -> BaseEstimator:
     """Return the unfitted estimator of a candidate."""
     del names, contract
-    return clone(candidate.estimator)
+    return SpreadRegressor(clone(candidate.estimator))
 
 
 def fitted_estimator(model: Pipeline) -> BaseEstimator:
-    """Return the estimator that was fitted on the encoded inputs."""
-    return model.named_steps["estimate"]
+    """Return the estimator that was fitted on the encoded inputs, without what it was told."""
+    return model.named_steps["estimate"].estimator_
 
 
 def scores(model: Pipeline, inputs: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Return the predictions in the unit of the target, shape (n,)."""
+    """Return how far errors spread and the prediction of each row, shape (n, 2)."""
     predictions: npt.NDArray[np.float64] = model.predict(inputs)
     return predictions

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from model_training.finished import Finished
+from model_training.finished import Finished, Unseen
 from utils.config import Contract, Params
 from utils.metrics import Value, worth_of
 from utils.outcome import SCORE, Decision
@@ -50,23 +50,19 @@ def threshold(outcome: Array, scores: Array, weights: Array, value: Value) -> fl
 
 
 def finish(
-    model: Pipeline,
-    unseen: tuple[Array, Array, Array],
-    value: Value,
-    params: Params,
-    contract: Contract,
+    model: Pipeline, unseen: Unseen, value: Value, params: Params, contract: Contract
 ) -> Finished:
     """Fix what raises an alarm, and remember the scores of usual rows.
 
     Args:
         model: the winner, fitted on all training rows.
-        unseen: outcome (n,), scores (n, 2) and weights (n,) of out-of-fold rows.
+        unseen: the out-of-fold rows with their scores, shape (n, 2).
         value: what alarms are worth.
         params: the settings.
         contract: what the columns mean.
     """
     del params, contract
-    outcome, scores, weights = unseen
+    outcome, scores, weights = unseen.outcome, unseen.scores, unseen.weights
     shares = np.linspace(0, 1, QUANTILES)
     # Rows of equal weight get quantiles that are interpolated between them.
     if (weights == weights[0]).all():

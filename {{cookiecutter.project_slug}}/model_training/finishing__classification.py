@@ -5,7 +5,7 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from model_training.calibration import calibration
-from model_training.finished import Finished
+from model_training.finished import Finished, Unseen
 from utils.config import Contract, Params
 from utils.metrics import Value
 from utils.outcome import TWO, Decision, calibrated, decision_threshold
@@ -14,22 +14,18 @@ Array = npt.NDArray[np.float64]
 
 
 def finish(
-    model: Pipeline,
-    unseen: tuple[Array, Array, Array],
-    value: Value,
-    params: Params,
-    contract: Contract,
+    model: Pipeline, unseen: Unseen, value: Value, params: Params, contract: Contract
 ) -> Finished:
     """Calibrate a fitted model as ``selection.calibration`` says, and fix its decisions.
 
     Args:
         model: the winner, fitted on all training rows.
-        unseen: outcome (n,), probabilities (n, k) and weights (n,) of out-of-fold rows.
+        unseen: the out-of-fold rows with their probabilities, shape (n, k).
         value: what each decision is worth.
         params: the settings.
         contract: names the classes.
     """
-    outcome, scores, weights = unseen
+    outcome, scores, weights = unseen.outcome, unseen.scores, unseen.weights
     mode = params.selection.calibration or "auto"
     found = None
     if mode != "none":

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from model_training.finished import Finished
+from model_training.finished import Finished, Unseen
 from model_training.profiles import clusters, measures
 from utils.config import Contract, Params
 from utils.metrics import Value
@@ -14,11 +14,7 @@ Array = npt.NDArray[np.float64]
 
 
 def finish(
-    model: Pipeline,
-    unseen: tuple[Array, Array, Array],
-    value: Value,
-    params: Params,
-    contract: Contract,
+    model: Pipeline, unseen: Unseen, value: Value, params: Params, contract: Contract
 ) -> Finished:
     """Name and describe the clusters of a fitted model.
 
@@ -27,13 +23,13 @@ def finish(
 
     Args:
         model: the winner, fitted on all training rows.
-        unseen: points (n, d), memberships (n, k) and weights (n,) of out-of-fold rows.
+        unseen: the out-of-fold rows as points, shape (n, d).
         value: without meaning here.
         params: the settings.
         contract: the meaning of the columns.
     """
     del value, params
-    points, _, weights = unseen
+    points, weights = unseen.outcome, unseen.weights
     scores: Array = model.named_steps["estimate"].membership(points)
     codes, count = assigned(scores), scores.shape[1]
     found = measures(points, scores, weights, model.named_steps["encode"], contract)

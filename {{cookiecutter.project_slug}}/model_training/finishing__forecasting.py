@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from model_training.finished import Finished
+from model_training.finished import Finished, Unseen
 from model_training.splitting import series_of
 from utils.config import Contract, Params
 from utils.metrics import Value
@@ -64,22 +64,18 @@ def prediction_interval(
 
 
 def finish(
-    model: Pipeline,
-    unseen: tuple[Array, Array, Array],
-    value: Value,
-    params: Params,
-    contract: Contract,
+    model: Pipeline, unseen: Unseen, value: Value, params: Params, contract: Contract
 ) -> Finished:
     """Fix the prediction interval of a fitted model.
 
     Args:
         model: the winner, fitted on all training rows.
-        unseen: outcome, forecasts and weights of out-of-fold rows, n along the first axis.
+        unseen: the out-of-fold rows with their forecasts, shape (n, 4).
         value: what an error costs.
         params: the settings.
         contract: what is forecast.
     """
     del value
     horizon = series_of(contract).horizon
-    interval = prediction_interval(*unseen, params.evaluation.confidence, horizon)
-    return Finished(model, unseen[1], interval)
+    interval = prediction_interval(*unseen[1:], params.evaluation.confidence, horizon)
+    return Finished(model, unseen.scores, interval)

@@ -1,53 +1,42 @@
 """What the winner learns from its out-of-fold predictions: an interval that holds the outcome."""
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from model_training.finished import Finished
+from model_training.finished import Finished, Unseen
+from model_training.spread import FEWEST_ROWS, adaptation, prediction_interval, unseen_spreads
 from utils.config import Contract, Params
 from utils.metrics import Value
-from utils.outcome import Decision
-
-Array = npt.NDArray[np.float64]
-
-
-def prediction_interval(
-    target: Array, scores: Array, weights: Array, confidence: float
-) -> Decision:
-    """Return what turns a prediction into an interval: quantiles of out-of-fold residuals.
-
-    The interval from ``prediction + lower`` to ``prediction + upper`` holds the outcome with
-    probability ``confidence`` for exchangeable rows.
-
-    Source: Papadopoulos et al. (2002), Inductive Confidence Machines for Regression.
-    """
-    residuals = target - scores
-    tail = (1 - confidence) / 2
-    ends = [tail, 1 - tail]
-    if (weights == weights[0]).all():
-        lower, upper = np.quantile(residuals, ends)
-    else:
-        lower, upper = np.quantile(residuals, ends, weights=weights, method="inverted_cdf")
-    return Decision(lower=float(lower), upper=float(upper))
+from utils.outcome import point
 
 
 def finish(
-    model: Pipeline,
-    unseen: tuple[Array, Array, Array],
-    value: Value,
-    params: Params,
-    contract: Contract,
+    model: Pipeline, unseen: Unseen, value: Value, params: Params, contract: Contract
 ) -> Finished:
-    """Fix the prediction interval of a fitted model.
+    """Fix the prediction interval of a fitted model, and how far it adapts to the row.
 
     Args:
         model: the winner, fitted on all training rows.
-        unseen: outcome, predictions and weights of out-of-fold rows, each of shape (n,).
+        unseen: the out-of-fold rows with their spreads and predictions, shape (n, 2).
         value: what an error costs.
         params: the settings.
         contract: what is predicted.
     """
     del value, contract
-    interval = prediction_interval(*unseen, params.evaluation.confidence)
-    return Finished(model, unseen[1], interval)
+    outcome, weights = unseen.outcome, unseen.weights
+    confidence, seed = params.evaluation.confidence, params.split.seed
+    interval = prediction_interval(outcome, unseen.scores, weights, confidence)
+    if outcome.size < FEWEST_ROWS:
+        return Finished(model, unseen.scores, interval)
+    encode, estimator = model.named_steps["encode"], model.named_steps["estimate"]
+    inputs, predicted = encode.transform(unseen.inputs), point(unseen.scores)
+    errors = outcome - predicted
+    spreads = unseen_spreads(inputs, predicted, errors, weights, seed)
+    adapted = np.column_stack([spreads, predicted])
+    found = adaptation(outcome, unseen.scores, adapted, weights, confidence)
+    if not found.applied:
+        return Finished(model, unseen.scores, msgspec.structs.replace(interval, adaptation=found))
+    estimator.tell(inputs, predicted, errors, weights, seed)
+    interval = prediction_interval(outcome, adapted, weights, confidence)
+    return Finished(model, adapted, msgspec.structs.replace(interval, adaptation=found))

@@ -70,6 +70,7 @@ def _segment_rows(report: EvaluationReport, chosen: MetricResult) -> list[list[s
                 number(segment.mean_outcome),
                 number(segment.mean_score),
                 number(segment.metric),
+                *(number(segment.decisions.get(label)) for label in report.decision_labels),
                 ", ".join(filter(None, (verdict, few))),
             ]
         )
@@ -246,7 +247,14 @@ def model_card(
         f"{chosen.label} per segment; all held-out rows together: {number(chosen.model.value)}.",
         "",
         table(
-            ["Segment", "Rows", *map(escape, report.level_labels), chosen.label, "Note"],
+            [
+                "Segment",
+                "Rows",
+                *map(escape, report.level_labels),
+                chosen.label,
+                *report.decision_labels,
+                "Note",
+            ],
             _segment_rows(report, chosen),
         ),
         "",

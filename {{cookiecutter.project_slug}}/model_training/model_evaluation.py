@@ -45,11 +45,13 @@ from utils.metrics import (
     METRICS,
     Metric,
     Value,
+    decision_rates,
     decision_summary,
     level_labels,
     levels,
     load_value,
 )
+from utils.outcome import Decision
 from utils.paths import EVALUATION, PREDICTIONS, SELECTED, SELECTION, TEST, TRAIN
 
 FIGURES = Path("reports/figures/performance")
@@ -124,9 +126,15 @@ def bootstrap(
 
 
 def segment_results(
-    frame: Frame, data: Measured, columns: tuple[str, ...], metric: Metric, value: Value
+    frame: Frame,
+    data: Measured,
+    columns: tuple[str, ...],
+    metric: Metric,
+    value: Value,
+    *,
+    decision: Decision,
 ) -> list[Segment]:
-    """Measure the chosen metric for every category of ``columns``, largest segments first."""
+    """Measure metric and decisions for every category of ``columns``, largest segments first."""
     results = []
     judged = Judged(data.outcome, data.model, data.weights)
     for column in columns:
@@ -147,6 +155,7 @@ def segment_results(
                     mean_outcome=mean_outcome if np.isfinite(mean_outcome) else None,
                     mean_score=mean_score,
                     metric=float(measured) if np.isfinite(measured) else None,
+                    decisions=decision_rates(*part, decision),
                 )
             )
         results.extend(sorted(found, key=lambda segment: -segment.rows))
@@ -197,7 +206,12 @@ def main() -> None:
         decision=decision_summary(outcome, predicted, weights, value, selection.decision),
         level_labels=level_labels(contract.target),
         segments=segment_results(
-            test, data, params.evaluation.segments, METRICS[selection.metric], value
+            test,
+            data,
+            params.evaluation.segments,
+            METRICS[selection.metric],
+            value,
+            decision=selection.decision,
         ),
     )
     keys = test.select(

@@ -22,6 +22,7 @@ from model_training.candidate import Candidate
 from model_training.candidates import candidates, estimator_for, scores
 from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.encoding import encoder, fit_encoder
+from model_training.finished import Unseen
 from model_training.finishing import finish
 from model_training.hyperparameters import best_points
 from model_training.model_file import save_model
@@ -251,9 +252,8 @@ def main() -> None:
     model = models[winner]
     data = (inputs, outcome, weights)
     curve = learning_curve(model, data, folds, metric, value, engine=params.engine)
-    finished = finish(
-        fit(model, *data), (outcome[rows], unseen, weights[rows]), value, params, contract
-    )
+    judged = Unseen(inputs.iloc[rows], outcome[rows], unseen, weights[rows])
+    finished = finish(fit(model, *data), judged, value, params, contract)
     save_model(finished.model, SELECTED)
     seen = read_parquet(TRAIN)[rows].select(*contract.identifiers)
     columns = [

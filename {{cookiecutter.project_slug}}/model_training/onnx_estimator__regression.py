@@ -1,4 +1,4 @@
-"""The ONNX nodes of a fitted regressor: encoded inputs in, predictions out."""
+"""The ONNX nodes of a fitted regressor: encoded inputs in, spreads and predictions out."""
 
 import numpy as np
 from onnx import helper
@@ -17,6 +17,7 @@ from model_training.onnx_trees import (
     rounded,
     tree_ensemble,
 )
+from model_training.spread import SpreadRegressor
 from utils.config import ProjectError
 
 
@@ -45,18 +46,37 @@ def _column(model: BaseEstimator, source: str, output: str) -> Part:
     raise ProjectError(f"{type(model).__name__} has no exact route to ONNX in this project.")
 
 
-def score_shape(model: BaseEstimator) -> list[int | None]:
+def score_shape(model: SpreadRegressor) -> list[int | None]:
     """Return the shape of the scores; None is the number of rows."""
     del model
-    return [None]
+    return [None, 2]
 
 
-def score(model: BaseEstimator, source: str, output: str) -> Part:
-    """Return the nodes from encoded inputs (n, features) to predictions (n,).
+def _spread(model: SpreadRegressor, source: str, predicted: str, output: str) -> Part:
+    """Return what gives how far errors spread, shape (n, 1)."""
+    if model.spread_ is None:
+        return repeated(np.ones((1, 1)), source, output)
+    trees = [(0, boosted_tree(predictor.nodes)) for (predictor,) in model.spread_._predictors]
+    nodes = [
+        helper.make_node("Concat", [source, predicted], ["told"], axis=1),
+        tree_ensemble(trees, 1, "told", "spread_trees"),
+        helper.make_node("Add", ["spread_trees", "spread_start"], ["spread_size"]),
+        helper.make_node("Max", ["spread_size", "spread_smallest"], [output]),
+    ]
+    start = np.reshape(model.spread_._baseline_prediction, (1, 1))
+    return nodes, [
+        constant("spread_start", start),
+        constant("spread_smallest", np.full((1, 1), model.smallest_)),
+    ]
+
+
+def score(model: SpreadRegressor, source: str, output: str) -> Part:
+    """Return the nodes from encoded inputs (n, features) to spreads and predictions (n, 2).
 
     Raises:
         ProjectError: the estimator has no exact route.
     """
-    nodes, constants = _column(model, source, "column")
-    flat = constant("flat", np.array([-1], dtype=np.int64))
-    return [*nodes, helper.make_node("Reshape", ["column", "flat"], [output])], [*constants, flat]
+    nodes, constants = _column(model.estimator_, source, "column")
+    spread_nodes, spread_constants = _spread(model, source, "column", "spread")
+    together = helper.make_node("Concat", ["spread", "column"], [output], axis=1)
+    return [*nodes, *spread_nodes, together], [*constants, *spread_constants]

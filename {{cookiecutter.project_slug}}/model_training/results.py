@@ -110,7 +110,7 @@ class Segment(msgspec.Struct, frozen=True):
     """The chosen metric on the rows that share one category.
 
     What ``mean_outcome`` and ``mean_score`` are the means of say the ``level_labels``; without a
-    target there is no outcome.
+    target there is no outcome. ``decisions`` says, by name, what came of the decisions.
     """
 
     column: str
@@ -119,6 +119,7 @@ class Segment(msgspec.Struct, frozen=True):
     mean_outcome: float | None
     mean_score: float
     metric: float | None
+    decisions: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class EvaluationReport(msgspec.Struct, frozen=True):
@@ -131,6 +132,11 @@ class EvaluationReport(msgspec.Struct, frozen=True):
     decision: DecisionReport
     level_labels: tuple[str, str]
     segments: list[Segment]
+
+    @property
+    def decision_labels(self) -> list[str]:
+        """Name what is known of the decisions in each segment."""
+        return list(self.segments[0].decisions) if self.segments else []
 
 
 def score_columns(scores: Array) -> dict[str, Array]:

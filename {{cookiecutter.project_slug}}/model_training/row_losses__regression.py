@@ -6,6 +6,7 @@ import numpy.typing as npt
 from model_training.judged import Judged, Losses, measured_singly
 from utils.config import Column
 from utils.metrics import METRICS, Value
+from utils.outcome import point
 
 Array = npt.NDArray[np.float64]
 
@@ -16,13 +17,13 @@ OTHERWISE = "mean_absolute_error"
 
 def answers(predicted: Array, column: Column) -> dict[str, Array]:
     """Return what the model says, each shape (n,), by its name in words."""
-    return {f"predicted {column.name.replace('_', ' ')}": predicted}
+    return {f"predicted {column.name.replace('_', ' ')}": point(predicted)}
 
 
 def drawn_answers(outcome: Array, weights: Array, column: Column) -> list[str]:
     """Return the names of the answers that are drawn."""
-    del weights
-    return list(answers(outcome, column))
+    del outcome, weights
+    return [f"predicted {column.name.replace('_', ' ')}"]
 
 
 def row_answers(judged: Judged, column: Column) -> dict[str, list[float]]:
@@ -35,7 +36,7 @@ def row_losses(name: str, judged: Judged, value: Value) -> Losses:
 
     A metric that compares all rows with each other gives way to the absolute error.
     """
-    errors = judged.predicted - judged.outcome
+    errors = point(judged.predicted) - judged.outcome
     if name == COST:
         costs = -measured_singly(METRICS[COST], judged, value)
         return Losses("Cost of the error", costs, judged.weights)

@@ -10,9 +10,10 @@ from utils.outcome import Decision
 def perfect(rows: int) -> tuple[np.ndarray, np.ndarray, Decision, str, str]:
     """Return outcome, predictions and interval, and the figure and words that say so."""
     outcome = np.arange(float(rows))
-    return outcome, outcome, Decision(-1.0, 1.0), "interval_coverage", "all rows, 100.0%"
+    scores = np.column_stack([np.ones(rows), outcome])
+    return outcome, scores, Decision(-1.0, 1.0, 0.9), "interval_coverage", "all rows, 100.0%"
 
 
 def put_in_an_unknown_estimator(model: Pipeline) -> None:
     """Replace the fitted estimator of a model by one that no project serves."""
-    model.steps[-1] = ("estimate", Lasso())
+    model.named_steps["estimate"].estimator_ = Lasso()

@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from model_training.finishing import prediction_interval
 from utils.config import Column, ProjectError
-from utils.metrics import METRICS, Value, decision_summary, load_value
+from utils.metrics import METRICS, Value, load_value
 
 VALUE = Value(currency="EUR", cost_per_unit_too_high=0.5, cost_per_unit_too_low=1.0)
 NUMBERS = st.integers(-1000, 1000).map(float)
 PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=2, max_size=40)
+
+
+def scored(predicted: np.ndarray) -> np.ndarray:
+    """Return scores with these predictions."""
+    return np.column_stack([np.ones(predicted.size), predicted])
 
 
 @given(pairs=PAIRS)
@@ -31,38 +35,21 @@ def test_metrics_agree_with_the_standard_libraries(pairs: list[tuple[float, floa
         if np.ptp(scores) > 0:
             expected["spearman"] = stats.spearmanr(target, scores).statistic
     for name, value in expected.items():
-        assert METRICS[name].function(target, scores, ones, VALUE) == pytest.approx(value, abs=1e-9)
+        assert METRICS[name].function(target, scored(scores), ones, VALUE) == pytest.approx(
+            value, abs=1e-9
+        )
 
 
 def test_metrics_survive_constants() -> None:
     constant, varied = np.ones(3), np.array([1.0, 2.0, 3.0])
-    assert METRICS["spearman"].function(varied, constant, constant, VALUE) == 0.0
-    assert math.isnan(METRICS["r_squared"].function(constant, varied, constant, VALUE))
+    assert METRICS["spearman"].function(varied, scored(constant), constant, VALUE) == 0.0
+    assert math.isnan(METRICS["r_squared"].function(constant, scored(varied), constant, VALUE))
 
 
 def test_value_weighs_both_directions() -> None:
     target, scores = np.array([10.0, 10.0]), np.array([12.0, 7.0])
-    measured = METRICS["value_per_prediction"].function(target, scores, np.ones(2), VALUE)
+    measured = METRICS["value_per_prediction"].function(target, scored(scores), np.ones(2), VALUE)
     assert measured == pytest.approx(-(2 * 0.5 + 3 * 1.0) / 2)
-
-
-def test_the_interval_covers_new_rows() -> None:
-    generator = np.random.default_rng(2)
-    seen, new = generator.exponential(1.0, 4000), generator.exponential(1.0, 4000)
-    zeros, ones = np.zeros(4000), np.ones(4000)
-    decision = prediction_interval(seen, zeros, ones, 0.9)
-    summary = decision_summary(new, zeros, ones, VALUE, decision)
-    assert summary.interval_coverage == pytest.approx(0.9, abs=0.02)
-    assert summary.interval_width == pytest.approx(math.log(20) - math.log(20 / 19), rel=0.1)
-
-
-def test_weights_widen_the_interval_as_rows_given_twice_would() -> None:
-    seen, zeros = np.arange(100.0), np.zeros(100)
-    weights = np.where(seen >= 90, 5.0, 1.0)
-    rows = np.repeat(np.arange(100), weights.astype(int))
-    weighted = prediction_interval(seen, zeros, weights, 0.9)
-    repeated = np.quantile(seen[rows], [0.05, 0.95], method="inverted_cdf")
-    assert [weighted.lower, weighted.upper] == repeated.tolist()
 
 
 def test_values_with_an_unknown_key_are_refused() -> None:

@@ -254,7 +254,9 @@ def test_segments_cover_every_row_once(trained: Trained, project: Path) -> None:
     data = Measured(outcome, ones, predicted, predicted)
     column = trained.params.evaluation.segments[0]
     metric = METRICS[trained.params.selection.metric]
-    found = segment_results(test, data, (column,), metric, trained.value)
+    decision = load_artefact(project / "models").metadata.decision
+    found = segment_results(test, data, (column,), metric, trained.value, decision=decision)
+    assert len({tuple(segment.decisions) for segment in found}) == 1
     assert sum(segment.rows for segment in found) == test.shape[0]
     weighted = sum(segment.rows * (segment.mean_outcome or 0) for segment in found) / test.shape[0]
     assert weighted == pytest.approx(levels(outcome, predicted, ones)[0])

@@ -205,6 +205,15 @@ def levels(target: Array, scores: Array, weights: Array) -> tuple[float, float]:
 # Decisions
 
 
+def decision_rates(
+    target: Array, scores: Array, weights: Array, decision: Decision
+) -> dict[str, float]:
+    """Return how often some rows raise an alarm, by name."""
+    del target
+    raised = float(np.average(alarms(scores, decision), weights=weights))
+    return {f"Alarms per {PER_MANY:,} rows": PER_MANY * raised}
+
+
 class DecisionReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the alarms led to; counts are sums of weights, those of anomalies need a target."""
 

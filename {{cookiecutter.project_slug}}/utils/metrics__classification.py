@@ -343,6 +343,14 @@ def levels(target: Array, scores: Array, weights: Array) -> tuple[float, float]:
 # Decisions
 
 
+def decision_rates(
+    target: Array, scores: Array, weights: Array, decision: Decision
+) -> dict[str, float]:
+    """Return how well some rows are decided, by name."""
+    right = decide(scores, decision.worth) == target
+    return {"Decided rightly": float(np.average(right, weights=weights))}
+
+
 class ClassResult(msgspec.Struct, frozen=True):
     """How well one class is decided; ``rows`` and ``decided`` are sums of weights."""
 

@@ -204,6 +204,15 @@ def levels(outcome: Array, scores: Array, weights: Array) -> tuple[float, float]
     )
 
 
+def decision_rates(
+    outcome: Array, scores: Array, weights: Array, decision: Decision
+) -> dict[str, float]:
+    """Return how clearly some rows are assigned, by name."""
+    del outcome, decision
+    first, second = np.sort(scores, axis=1)[:, :-3:-1].T
+    return {"Mean margin to the next cluster": float(np.average(first - second, weights=weights))}
+
+
 class DecisionReport(msgspec.Struct, frozen=True):
     """The clusters on the held-out rows: shares and mean silhouettes, None without rows."""
 

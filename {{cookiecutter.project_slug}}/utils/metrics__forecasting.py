@@ -119,6 +119,18 @@ def levels(target: Array, scores: Array, weights: Array) -> tuple[float, float]:
     )
 
 
+def decision_rates(
+    target: Array, scores: Array, weights: Array, decision: Decision
+) -> dict[str, float]:
+    """Return what the intervals are like on some rows, by name."""
+    low, high = interval(scores, decision)
+    inside = (target >= low) & (target <= high)
+    return {
+        "Inside the interval": float(np.average(inside, weights=weights)),
+        "Mean width": float(np.average(high - low, weights=weights)),
+    }
+
+
 class StepResult(msgspec.Struct, frozen=True):
     """What came of the forecasts that many days ahead."""
 

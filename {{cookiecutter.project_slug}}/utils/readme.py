@@ -294,6 +294,7 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
         reverse=selection["greater_is_better"],
     )
     segments = evaluation["segments"][:SHOWN_SEGMENTS]
+    decisions = list(segments[0]["decisions"]) if segments else []
     held_out = "newest" if params.split.method == "time" else "randomly drawn"
     folds = "expanding windows" if params.split.method == "time" else "random folds"
     lines = [
@@ -334,7 +335,13 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
         "\n\n".join(map(escape, evaluation["decision"]["words"])),
         "",
         table(
-            ["Segment", "Rows", *map(escape, evaluation["level_labels"]), chosen["label"]],
+            [
+                "Segment",
+                "Rows",
+                *map(escape, evaluation["level_labels"]),
+                chosen["label"],
+                *decisions,
+            ],
             [
                 [
                     f"{escape(item['column'])} = {escape(item['category'])}",
@@ -342,6 +349,7 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
                     number(item["mean_outcome"]),
                     number(item["mean_score"]),
                     number(item["metric"]),
+                    *(number(item["decisions"][label]) for label in decisions),
                 ]
                 for item in segments
             ],

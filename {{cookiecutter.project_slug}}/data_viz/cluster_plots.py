@@ -8,7 +8,7 @@ import numpy.typing as npt
 from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
 
-from data_viz.plot_utils import BLUE, GREY, INK, ORANGE, STYLE, panels, percent
+from data_viz.plot_utils import BLUE, GREY, INK, ORANGE, STYLE, panels, percent, thousands
 
 Array = npt.NDArray[np.float64]
 
@@ -71,6 +71,35 @@ def number_figure(items: Sequence[NumberLike], chosen: int, enough: float) -> Fi
         axes.set_xlabel("clusters")
         axes.set_xticks(numbers)
     grid[2].axhline(enough, color=GREY, linestyle=":", linewidth=1.4)
+    return figure
+
+
+@rc_context(STYLE)
+def criteria_figure(
+    gaps: Sequence[float], errors: Sequence[float], information: Sequence[float], chosen: int
+) -> Figure:
+    """Show the gap statistic and BIC over the number of clusters from 1.
+
+    Args:
+        gaps: one for each number.
+        errors: their standard errors.
+        information: BIC for each number, none without a mixture.
+        chosen: the number of clusters of the model.
+    """
+    figure, grid = panels(1 + bool(information), "Further criteria for the number", height=3.2)
+    numbers = range(1, len(gaps) + 1)
+    grid[0].errorbar(
+        numbers, gaps, yerr=errors, fmt="o-", color=BLUE, markersize=4, elinewidth=1.2, capsize=2
+    )
+    grid[0].set_title("gap statistic, with standard error")
+    if information:
+        grid[1].plot(numbers, information, "o-", color=BLUE, markersize=4)
+        grid[1].set_title("BIC of Gaussian mixtures (lower is better)")
+        thousands(grid[1].yaxis)
+    for axes in grid:
+        axes.axvline(chosen, color=ORANGE, linestyle="--", linewidth=1.4)
+        axes.set_xlabel("clusters")
+        axes.set_xticks(numbers)
     return figure
 
 

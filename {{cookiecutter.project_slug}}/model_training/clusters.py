@@ -14,13 +14,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
+from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import feature_names
 from data_prep.storage import read_parquet
-from data_viz.cluster_plots import number_figure, profile_figure, stability_figure
+from data_viz.cluster_plots import (
+    criteria_figure,
+    number_figure,
+    profile_figure,
+    stability_figure,
+)
 from data_viz.plot_utils import save_figures
-from model_training.candidates import number_setting, scores
+from model_training.candidates import candidates, number_setting, scores
+from model_training.criteria import (
+    GapStatistic,
+    gap_statistic,
+    information_criteria,
+    lowest,
+    sampled,
+)
 from model_training.data_preprocessing import model_inputs, row_weights
 from model_training.model_file import load_model
 from model_training.model_selection import fit
@@ -66,12 +79,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The section ``clusters`` of ``params.yaml``.
 
     ``resamples`` draws judge the stability; numbers of clusters up to ``most`` are compared on
-    ``halvings`` pairs of halves.
+    ``halvings`` pairs of halves, and by the gap statistic and BIC on ``sampled_rows`` rows, the gap
+    being that to ``references`` tables without clusters.
     """
 
     resamples: int
     most: int
     halvings: int
+    sampled_rows: int
+    references: int
 
 
 class NumberOfClusters(msgspec.Struct, frozen=True):
@@ -109,10 +125,16 @@ class ProfileRow(msgspec.Struct, frozen=True):
 
 
 class ClusterReport(msgspec.Struct, frozen=True):
-    """What is known about the clusters: in sentences, per cluster, and per measure."""
+    """What is known about the clusters: in sentences, per cluster, and per measure.
+
+    ``information_criteria`` is BIC of Gaussian mixtures per number of components from 1, empty if
+    none competes.
+    """
 
     findings: list[str]
     numbers: list[NumberOfClusters]
+    gap: GapStatistic
+    information_criteria: list[float]
     agreements: list[float]
     clusters: list[ClusterResult]
     profiles: list[ProfileRow]
@@ -142,9 +164,14 @@ def load_settings(params: Params) -> Settings:
         ProjectError: it is missing, or a number is too small.
     """
     settings = convert(params.clusters or {}, Settings, "params.yaml, section clusters")
-    if settings.resamples < 1 or settings.halvings < 1 or settings.most < 2:  # noqa: PLR2004
+    if min(settings.resamples, settings.halvings) < 1 or settings.most < 2:  # noqa: PLR2004
         raise ProjectError(
             "params.yaml, section clusters: resamples and halvings must be at least 1, and most at "
+            "least 2."
+        )
+    if settings.sampled_rows <= settings.most or settings.references < 2:  # noqa: PLR2004
+        raise ProjectError(
+            "params.yaml, section clusters: sampled_rows must be above most, and references at "
             "least 2."
         )
     return settings
@@ -170,6 +197,64 @@ def compare_numbers(fitted: Fitted, settings: Settings, seed: int) -> list[Numbe
             strengths.append(prediction_strength(assigned(known), assigned(predicted)))
         found.append(NumberOfClusters(clusters, silhouettes, agreements, strengths))
     return found
+
+
+def judged_by_samples(
+    fitted: Fitted, settings: Settings, mixture: GaussianMixture | None, seed: int
+) -> tuple[GapStatistic, list[float]]:
+    """Judge every number of clusters by the gap statistic and, of a mixture, by BIC.
+
+    Args:
+        fitted: the training rows.
+        settings: how many rows, clusters and references.
+        mixture: an unfitted one, None if none competes.
+        seed: makes it repeatable.
+    """
+    points = sampled(fitted.points, fitted.weights, settings.sampled_rows, seed)
+    most = min(settings.most, len(points) - 1)
+    encode = fitted.model.named_steps["encode"]
+    categories = encode.named_transformers_.get("categorical")
+    widths = [] if categories is None else [len(known) for known in categories.categories_]
+    gap = gap_statistic(points, widths, most, settings.references, seed)
+    return gap, [] if mixture is None else information_criteria(points, mixture, most)
+
+
+def criteria_finding(
+    chosen: int,
+    numbers: Sequence[NumberOfClusters],
+    gap: GapStatistic,
+    information: Sequence[float],
+) -> str:
+    """Say which number of clusters each criterion asks for, and whether they agree."""
+    best = max(numbers, key=lambda item: np.mean(item.silhouettes)).clusters
+    asked = {"the silhouette": best, "the gap statistic": gap.chosen}
+    if information:
+        asked["BIC of Gaussian mixtures"] = lowest(information)
+    said = ", ".join(
+        f"{name} for {'none up to ' + str(len(gap.gaps)) if count is None else count}"
+        for name, count in asked.items()
+    )
+    basis = (
+        f"On {gap.rows:,} of the training rows, the gap statistic compares with {gap.references} "
+        "tables without clusters and takes the smallest number within one standard error of the "
+        "next."
+    )
+    rise = ""
+    if 1 < chosen < len(gap.gaps):
+        before, after = np.diff(gap.gaps)[chosen - 2 : chosen]
+        rise = (
+            f" With cluster {chosen} the gap rises by {before:.2g}, with one more by {after:.2g}."
+        )
+    if set(asked.values()) == {chosen}:
+        return f"All criteria agree with the model: {said} clusters. {basis}{rise}"
+    caution = (
+        " BIC counts components of one shape, of which a single group can need several; look at "
+        "the profiles before taking more clusters."
+    )
+    return (
+        f"The criteria do not all agree: {said} clusters, where the model has {chosen}. "
+        f"{basis}{rise}{caution if information else ''}"
+    )
 
 
 def results(
@@ -234,6 +319,14 @@ def findings(
     ]
 
 
+def competing_mixture(selection: Selection, params: Params) -> GaussianMixture | None:
+    """Return the Gaussian mixture among the candidates, as it was compared; None without one."""
+    settings = {item.name: item.hyperparameters for item in selection.candidates}
+    built = candidates(settings, selection.metric, params.split.seed).values()
+    mixtures = [item.estimator for item in built if isinstance(item.estimator, GaussianMixture)]
+    return mixtures[0] if mixtures else None
+
+
 def profile_rows(found: Sequence[Measure]) -> list[ProfileRow]:
     """Return the means of all measures as texts."""
     return [
@@ -263,6 +356,9 @@ def main() -> None:
     draws = [generator.integers(0, len(inputs), len(inputs)) for _ in range(settings.resamples)]
     agreements, jaccards = resampled(assign, draws, assigned(memberships), count)
     numbers = compare_numbers(fitted, settings, params.split.seed)
+    gap, information = judged_by_samples(
+        fitted, settings, competing_mixture(selection, params), params.split.seed
+    )
     listed = results(
         selection.decision,
         outcomes(test, steps),
@@ -278,8 +374,13 @@ def main() -> None:
         contract,
     )
     report = ClusterReport(
-        findings=findings(count, numbers, agreements),
+        findings=[
+            *findings(count, numbers, agreements),
+            criteria_finding(count, numbers, gap, information),
+        ],
         numbers=numbers,
+        gap=gap,
+        information_criteria=information,
         agreements=agreements,
         clusters=listed,
         profiles=profile_rows(described),
@@ -290,6 +391,7 @@ def main() -> None:
     save_figures(
         {
             "number": number_figure(numbers, count, ENOUGH),
+            "criteria": criteria_figure(gap.gaps, gap.errors, information, count),
             "stability": stability_figure(
                 [labels[code] for code in seen],
                 [jaccards[np.isfinite(jaccards[:, code]), code].tolist() for code in seen],

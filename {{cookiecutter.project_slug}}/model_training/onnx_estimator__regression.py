@@ -58,7 +58,9 @@ def _spread(model: SpreadRegressor, source: str, predicted: str, output: str) ->
         return repeated(np.ones((1, 1)), source, output)
     trees = [(0, boosted_tree(predictor.nodes)) for (predictor,) in model.spread_._predictors]
     nodes = [
-        helper.make_node("Concat", [source, predicted], ["told"], axis=1),
+        helper.make_node("Div", [predicted, "spread_step"], ["spread_ratio"]),
+        helper.make_node("Round", ["spread_ratio"], ["spread_steps"]),
+        helper.make_node("Concat", [source, "spread_steps"], ["told"], axis=1),
         tree_ensemble(trees, 1, "told", "spread_trees"),
         helper.make_node("Add", ["spread_trees", "spread_start"], ["spread_size"]),
         helper.make_node("Max", ["spread_size", "spread_smallest"], [output]),
@@ -66,6 +68,7 @@ def _spread(model: SpreadRegressor, source: str, predicted: str, output: str) ->
     start = np.reshape(model.spread_._baseline_prediction, (1, 1))
     return nodes, [
         constant("spread_start", start),
+        constant("spread_step", np.full((1, 1), model.step_)),
         constant("spread_smallest", np.full((1, 1), model.smallest_)),
     ]
 

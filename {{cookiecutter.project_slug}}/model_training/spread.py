@@ -24,6 +24,8 @@ FEWEST_ROWS = 300
 FOLDS = 5
 # No interval is narrower than one for this part of the mean absolute error.
 SMALLEST_PART = 0.2
+# So many steps a standard deviation of the predictions has where trees look at them.
+STEPS = 256
 # The improvement has to be this many times its standard error.
 BEYOND_CHANCE = 2.0
 
@@ -50,8 +52,16 @@ class SpreadRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=sample_weight)
         self.spread_: BaseEstimator | None = None
-        self.smallest_ = 1.0
+        self.smallest_ = self.step_ = 1.0
         return self
+
+    def _told(self, X: Any, predicted: Array) -> Array:  # noqa: N803
+        """Return the inputs and the prediction in steps, shape (n, features + 1).
+
+        Without steps a prediction could lie on the threshold of a tree, and which side it falls on
+        would depend on its last digit, in which the served graph may differ.
+        """
+        return np.column_stack([X, np.round(predicted / self.step_)])
 
     def tell(self, X: Any, predicted: Array, errors: Array, weights: Array, seed: int) -> None:  # noqa: N803
         """Learn how far errors on unseen rows spread.
@@ -63,17 +73,18 @@ class SpreadRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             weights: of the rows, shape (n,).
             seed: makes it repeatable.
         """
-        sizes = np.abs(errors)
+        sizes, width = np.abs(errors), float(np.std(predicted))
+        self.step_ = width / STEPS if width > 0 else 1.0
         self.spread_ = HistGradientBoostingRegressor(
             max_iter=40, max_leaf_nodes=6, min_samples_leaf=60, random_state=seed
-        ).fit(np.column_stack([X, predicted]), sizes, sample_weight=weights)
+        ).fit(self._told(X, predicted), sizes, sample_weight=weights)
         self.smallest_ = SMALLEST_PART * float(np.average(sizes, weights=weights))
 
     def spreads(self, X: Any, predicted: Array) -> Array:  # noqa: N803
         """Return how far errors spread, shape (n,), in the unit of the target once it was told."""
         if self.spread_ is None:
             return np.ones(len(predicted))
-        sizes: Array = self.spread_.predict(np.column_stack([X, predicted]))
+        sizes: Array = self.spread_.predict(self._told(X, predicted))
         return np.maximum(sizes, self.smallest_)
 
     def predict(self, X: Any) -> Array:  # noqa: N803

@@ -15,7 +15,12 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames
-from data_viz.cluster_plots import number_figure, profile_figure, stability_figure
+from data_viz.cluster_plots import (
+    criteria_figure,
+    number_figure,
+    profile_figure,
+    stability_figure,
+)
 from data_viz.performance_plots import principal_axes
 from model_deployment.artefact import load_artefact
 from model_deployment.postprocessing import output_columns, predictions
@@ -26,9 +31,19 @@ from model_training.clusters import (
     ENOUGH,
     ClusterReport,
     NumberOfClusters,
+    criteria_finding,
     findings,
     load_settings,
     verdict,
+)
+from model_training.criteria import (
+    GapStatistic,
+    gap_statistic,
+    information_criteria,
+    log_dispersions,
+    lowest,
+    sampled,
+    without_clusters,
 )
 from model_training.encoding import encoder
 from model_training.judged import Judged
@@ -226,6 +241,70 @@ def test_findings_say_how_many_clusters_and_how_certain() -> None:
     assert "a convenient division, not as kinds that exist" in second
 
 
+def box(rows: int, seed: int) -> np.ndarray:
+    """Return points without clusters."""
+    return np.random.default_rng(seed).uniform(0, 1, (rows, 2))
+
+
+def test_the_gap_finds_planted_groups_and_one_where_there_are_none() -> None:
+    found = gap_statistic(planted()[0], [], 6, 10, seed=1)
+    assert found.chosen == 3
+    assert len(found.gaps) == len(found.errors) == 6
+    assert found == gap_statistic(planted()[0], [], 6, 10, seed=1), "seeded"
+    assert [gap_statistic(box(300, seed), [], 5, 10, seed=1).chosen for seed in (1, 2, 3)] == [
+        1
+    ] * 3
+
+
+def test_the_gap_is_the_mean_of_the_references_less_the_rows() -> None:
+    points = planted()[0]
+    own = log_dispersions(points, 3, 0)
+    assert own[0] == pytest.approx(np.log(((points - points.mean(axis=0)) ** 2).sum()))
+    generator = np.random.default_rng(5)
+    others = [log_dispersions(without_clusters(points, [], generator), 3, 5) for _ in range(2)]
+    found = gap_statistic(points, [], 3, 2, seed=5)
+    assert found.gaps == pytest.approx(np.mean(others, axis=0) - log_dispersions(points, 3, 5))
+    assert found.errors == pytest.approx(np.std(others, axis=0) * np.sqrt(1.5))
+
+
+def test_categories_alone_are_no_clusters() -> None:
+    generator = np.random.default_rng(2)
+    flags = np.hstack([np.eye(3)[generator.integers(0, 3, 400)] for _ in range(2)])
+    points = np.hstack([box(400, 6), flags])
+    drawn = without_clusters(points, [3, 3], generator)
+    assert (drawn[:, 2:5].sum(axis=0) == flags[:, :3].sum(axis=0)).all()
+    assert set(np.unique(drawn[:, 2:])) == {0, 1}
+    right, evenly = (gap_statistic(points, widths, 9, 5, seed=1) for widths in ([3, 3], []))
+    assert np.ptp(right.gaps) < np.ptp(evenly.gaps) / 3
+    assert (without_clusters(flags, [3, 3], generator).sum(axis=1) == 2).all()
+
+
+def test_rows_are_sampled_by_their_weights() -> None:
+    points = np.arange(6.0).reshape(6, 1)
+    drawn = sampled(points, np.array([0, 1, 0, 3, 0, 0.0]), 10, 1)
+    assert drawn.ravel().tolist() == [1, 3, 3, 3]
+    assert len(sampled(points, np.ones(6), 4, 1)) == 4
+
+
+def test_bic_is_lowest_at_the_planted_number() -> None:
+    mixture = GaussianMixture(n_components=2, n_init=3, random_state=1)
+    found = information_criteria(planted()[0], mixture, 5)
+    assert lowest(found) == 3
+    reference = GaussianMixture(n_components=2, n_init=3, random_state=1).fit(planted()[0])
+    assert found[1] == pytest.approx(reference.bic(planted()[0]))
+
+
+def test_criteria_that_agree_and_that_do_not() -> None:
+    numbers = [number(2, 0.3, 0.9), number(3, 0.6, 0.95), number(4, 0.4, 0.5)]
+    gap = GapStatistic(100, 5, [0.1, 0.2, 0.9, 0.91], [0.02] * 4, 3)
+    agreed = criteria_finding(3, numbers, gap, [4.0, 3.0, 1.0, 2.0])
+    assert agreed.startswith("All criteria agree with the model: the silhouette for 3")
+    assert "cluster 3 the gap rises by 0.7, with one more by 0.01" in agreed
+    apart = criteria_finding(3, numbers, msgspec.structs.replace(gap, chosen=None), [])
+    assert "do not all agree" in apart
+    assert "the gap statistic for none up to 4 clusters" in apart
+
+
 # Profiles
 
 
@@ -327,15 +406,18 @@ def test_judging_again_gives_the_same_bytes(in_project: Path) -> None:
     ("settings", "message"),
     [
         (None, "section clusters"),
-        ({"resamples": 0, "most": 4, "halvings": 1}, "must be at least 1"),
-        ({"resamples": 2, "most": 4, "halvings": 1, "trees": 3}, "unknown field `trees`"),
+        ({"resamples": 0}, "must be at least 1"),
+        ({"sampled_rows": 9}, "sampled_rows must be above most"),
+        ({"trees": 3}, "unknown field `trees`"),
     ],
 )
 def test_bad_settings_are_refused(
     in_project: Path, settings: dict[str, int] | None, message: str
 ) -> None:
     del in_project
-    changed = msgspec.structs.replace(load_params(), clusters=settings)
+    params = load_params()
+    given = None if settings is None else {**(params.clusters or {}), **settings}
+    changed = msgspec.structs.replace(params, clusters=given)
     with pytest.raises(ProjectError, match=message):
         load_settings(changed)
 
@@ -390,6 +472,10 @@ def test_figures_show_what_they_are_given(contract: Contract) -> None:
     axes = number_figure(found, 3, ENOUGH).axes
     assert np.asarray(axes[0].lines[0].get_ydata()).tolist() == [0.3, 0.6]
     assert len(axes) == 3
+    gap, information = criteria_figure([0.1, 0.4], [0.01, 0.02], [9.0, 5.0], 2).axes
+    assert np.asarray(gap.lines[0].get_ydata()).tolist() == [0.1, 0.4]
+    assert np.asarray(information.lines[0].get_ydata()).tolist() == [9.0, 5.0]
+    assert len(criteria_figure([0.1, 0.4], [0.01, 0.02], [], 2).axes) == 1
     stable = stability_figure(["a", "b"], [[0.9, 1.0], [0.5, 0.7]]).axes[0]
     assert [label.get_text() for label in stable.get_yticklabels()] == ["a", "b"]
     heat = profile_figure(["price"], ["1", "2"], np.array([[-1.0, 3.0]]), [["10", "90"]]).axes[0]

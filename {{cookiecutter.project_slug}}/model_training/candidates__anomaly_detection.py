@@ -26,7 +26,7 @@ KNOWN: dict[str, tuple[type[Detector], bool]] = {
     "robust_covariance": (RobustCovariance, True),
     "principal_components": (PrincipalComponents, True),
     "nearest_neighbours": (NearestNeighbours, True),
-    "isolation_forest": (IsolationTrees, False),
+    "isolation_forest": (IsolationTrees, True),
 }
 
 
@@ -67,9 +67,13 @@ def estimator_for(candidate: Candidate, names: FeatureNames, contract: Contract)
 
 
 def fitted_estimator(model: Pipeline) -> BaseEstimator:
-    """Return the estimator that was fitted on the encoded inputs, of a forest that of its trees."""
+    """Return the estimator that was fitted on the encoded inputs.
+
+    Of a forest that splits single inputs, it is that of its trees.
+    """
     detector = model.named_steps["estimate"]
-    return getattr(detector, "forest_", detector)
+    splits_inputs = isinstance(detector, IsolationTrees) and not detector.whitened
+    return detector.forest_ if splits_inputs else detector
 
 
 def scores(model: Pipeline, inputs: pd.DataFrame) -> npt.NDArray[np.float64]:

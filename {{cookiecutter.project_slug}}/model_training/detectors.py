@@ -36,6 +36,7 @@ RANKED_ALIKE = 0.98
 # Knots that lie closer than this share of their range would make a rounding error grow.
 SMALLEST_GAP = 1e-5
 CONCENTRATIONS = 3
+WHITENING_SHRINKAGE = 0.001
 FILLING_STEPS = 40
 FILLING_SHRINKAGE = 0.05
 # Inputs that never differ would leave nothing to measure a distance by.
@@ -284,6 +285,19 @@ def given_categories(inputs: Array, weights: Array) -> tuple[Array, Array, Array
     return mean, freed, freed.T @ covariance @ freed
 
 
+def whitening(covariance: Array, shrinkage: float) -> Array:
+    """Return the map to directions that are uncorrelated and have variance 1, both (d, d).
+
+    Args:
+        covariance: of what is mapped.
+        shrinkage: how far it is drawn to the identity, so that no direction of noise counts much.
+    """
+    shrunk = shrunk_covariance(covariance, shrinkage) + np.eye(len(covariance)) * SMALLEST_VARIANCE
+    values, vectors = np.linalg.eigh(shrunk)
+    found: Array = vectors / np.sqrt(values)
+    return found
+
+
 class RobustCovariance(Detector):
     """The distance of Mahalanobis (1936), which sees combinations that the columns rule out.
 
@@ -309,10 +323,7 @@ class RobustCovariance(Detector):
         kept = weights
         for _ in range(CONCENTRATIONS if self.trimmed > 0 else 1):
             self.mean_, freed, covariance = given_categories(inputs, kept)
-            shrunk = shrunk_covariance(covariance, self.shrinkage)
-            shrunk = shrunk + np.eye(len(shrunk)) * SMALLEST_VARIANCE
-            values, vectors = np.linalg.eigh(shrunk)
-            self.whitening_ = freed @ (vectors / np.sqrt(values))
+            self.whitening_ = freed @ whitening(covariance, self.shrinkage)
             kept = weights * (1 - highest(self.distances(inputs), weights, self.trimmed))
 
     def distances(self, inputs: Array) -> Array:
@@ -398,30 +409,50 @@ class NearestNeighbours(Detector):
 class IsolationTrees(Detector):
     """How few random splits it takes to tell a row from the others, from 0 to 1.
 
-    Source: Liu, Ting and Zhou (2008), Isolation Forest.
+    A split looks at one input, so a row whose single numbers are all usual is never told apart,
+    however little they go together. With ``whitened``, splits look at directions that are freed of
+    what categories and other numbers let expect, and brought to the same variance: there such a row
+    stands out. Sources: Liu, Ting and Zhou (2008), Isolation Forest; for splits that are not along
+    single inputs Hariri, Carrasco Kind and Brunner (2021), Extended Isolation Forest.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "whitened": ["boolean"],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "max_samples": [Interval(Integral, 2, None, closed="left")],
         "random_state": [Integral],
     }
 
     def __init__(
-        self, n_estimators: int = 200, max_samples: int = 256, random_state: int = 0
+        self,
+        n_estimators: int = 200,
+        max_samples: int = 256,
+        whitened: bool = True,
+        random_state: int = 0,
     ) -> None:
+        self.whitened = whitened
         self.n_estimators = n_estimators
         self.max_samples = max_samples
         self.random_state = random_state
 
+    def _seen(self, inputs: Array) -> Array:
+        """Return the rows as the trees see them."""
+        if not self.whitened:
+            return inputs
+        seen: Array = (inputs - self.mean_) @ self.whitening_
+        return seen
+
     def _learn(self, inputs: Array, weights: Array) -> None:
+        if self.whitened:
+            self.mean_, freed, covariance = given_categories(inputs, weights)
+            self.whitening_ = freed @ whitening(covariance, WHITENING_SHRINKAGE)
         self.forest_ = IsolationForest(
             n_estimators=self.n_estimators,
             max_samples=min(self.max_samples, inputs.shape[0]),
             random_state=self.random_state,
-        ).fit(inputs, sample_weight=weights)
+        ).fit(self._seen(inputs), sample_weight=weights)
 
     def distances(self, inputs: Array) -> Array:
         """Return the anomaly score of the forest for each row, shape (n,)."""
-        score: Array = -self.forest_.score_samples(inputs)
+        score: Array = -self.forest_.score_samples(self._seen(inputs))
         return score

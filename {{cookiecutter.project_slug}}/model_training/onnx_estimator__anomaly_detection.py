@@ -118,7 +118,23 @@ def _nearest(model: NearestNeighbours, source: str, output: str) -> Part:
     return nodes, constants
 
 
-def _isolation(forest: IsolationForest, source: str, output: str) -> Part:
+def _whitened(model: IsolationTrees, source: str, output: str) -> Part:
+    """Return the rows as the trees of a forest see them."""
+    if not model.whitened:
+        return [helper.make_node("Identity", [source], [output])], []
+    nodes = [
+        helper.make_node("Sub", [source, "usual"], ["from_usual"]),
+        helper.make_node("MatMul", ["from_usual", "directions"], [output]),
+    ]
+    constants = [
+        constant("usual", model.mean_.reshape(1, -1)),
+        constant("directions", np.ascontiguousarray(model.whitening_)),
+    ]
+    return nodes, constants
+
+
+def _isolation(model: IsolationTrees, source: str, output: str) -> Part:
+    forest: IsolationForest = model.forest_
     # What scikit-learn adds up for each tree: the steps to the leaf, and those that it would take
     # to tell the rows in the leaf apart.
     steps = zip(
@@ -129,14 +145,20 @@ def _isolation(forest: IsolationForest, source: str, output: str) -> Part:
     )
     trees = [(0, decision_tree(tree, path + rest - 1.0)) for tree, path, rest in steps]
     usual = len(trees) * float(_average_path_length([forest._max_samples])[0])
+    seen, constants = _whitened(model, source, "seen")
     nodes = [
-        *rounded(source, "rounded"),
+        *seen,
+        *rounded("seen", "rounded"),
         tree_ensemble(trees, 1, "rounded", "steps"),
         helper.make_node("Neg", ["steps"], ["fewer"]),
         helper.make_node("Div", ["fewer", "usual_steps"], ["exponent"]),
         helper.make_node("Pow", ["two", "exponent"], [output]),
     ]
-    return nodes, [constant("usual_steps", np.array([[usual]])), constant("two", np.array([[2.0]]))]
+    constants += [
+        constant("usual_steps", np.array([[usual]])),
+        constant("two", np.array([[2.0]])),
+    ]
+    return nodes, constants
 
 
 def _distance(model: BaseEstimator, source: str, output: str) -> Part:
@@ -150,7 +172,7 @@ def _distance(model: BaseEstimator, source: str, output: str) -> Part:
     if isinstance(model, NearestNeighbours):
         return _nearest(model, source, output)
     if isinstance(model, IsolationTrees):
-        return _isolation(model.forest_, source, output)
+        return _isolation(model, source, output)
     raise ProjectError(f"{type(model).__name__} has no exact route to ONNX in this project.")
 
 

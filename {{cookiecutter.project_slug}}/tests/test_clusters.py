@@ -390,10 +390,11 @@ def test_the_report_is_about_the_clusters_that_are_served(in_project: Path, mode
     assert [item.clusters for item in report.numbers] == list(range(2, settings.most + 1))
     assert len(report.agreements) == settings.resamples
     drawn = {path.stem for path in (in_project / stage.FIGURES).iterdir()}
-    assert drawn == {"number", "stability", "profiles"}
+    assert drawn == {"number", "criteria", "stability", "profiles"}
     text = result_part(read_json(in_project / CLUSTERS), "figures")
     assert all(item.name in text for item in report.clusters)
-    assert len(result_summary(read_json(in_project / CLUSTERS))) == 3
+    assert len(result_summary(read_json(in_project / CLUSTERS))) == 4
+    assert len(report.gap.gaps) == len(report.information_criteria) == settings.most
 
 
 def test_judging_again_gives_the_same_bytes(in_project: Path) -> None:

@@ -14,9 +14,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from data_prep.feature_engineering import derive
 from data_prep.storage import Frame
+from data_viz.detector_plots import map_figure, principal_components
 from model_deployment.artefact import open_graph
 from model_training.candidates import KNOWN, candidates, scores
 from model_training.data_preprocessing import model_inputs
+from model_training.detector_comparison import agreement
+from model_training.detector_comparison import words as comparison_words
 from model_training.detectors import (
     Detector,
     IsolationTrees,
@@ -36,9 +39,9 @@ from model_training.onnx_graph import build_graph
 from model_training.row_reasons import row_reasons
 from tests.conftest import BUNDLED
 from tests.training import Trained
-from utils.config import ProjectError, load_contract, load_params
+from utils.config import NO_TARGET, Column, ProjectError, load_contract, load_params
 from utils.metrics import METRICS, Value, average_precision, mass_volume_area
-from utils.outcome import SCORE, SHARE
+from utils.outcome import SCORE, SHARE, Decision
 
 VALUE = Value(0.1, "EUR", 100.0, -20.0, 0.0)
 NAN = float("nan")
@@ -60,6 +63,7 @@ DETECTORS: list[Detector] = [
     PrincipalComponents(),
     NearestNeighbours(neighbours=3, rows=50),
     IsolationTrees(n_estimators=20),
+    IsolationTrees(n_estimators=20, whitened=False),
 ]
 
 
@@ -117,10 +121,58 @@ def test_the_neighbours_are_those_of_scikit_learn() -> None:
 
 def test_the_forest_is_that_of_scikit_learn() -> None:
     usual = rows()
-    detector = IsolationTrees(n_estimators=30, random_state=4).fit(usual)
+    detector = IsolationTrees(n_estimators=30, whitened=False, random_state=4).fit(usual)
     reference = IsolationForest(n_estimators=30, max_samples=256, random_state=4)
     reference.fit(usual, sample_weight=np.ones(600))
     assert np.array_equal(detector.distances(usual), -reference.score_samples(usual))
+
+
+def test_whitened_splits_see_columns_that_do_not_go_together() -> None:
+    generator = np.random.default_rng(3)
+    first = generator.normal(size=600)
+    usual = np.column_stack([first, first + 0.1 * generator.normal(size=600)])
+    torn = np.array([[1.0, -1.0]])
+    places = {}
+    for whitened in (True, False):
+        detector = IsolationTrees(whitened=whitened).fit(usual)
+        places[whitened] = float(np.mean(detector.distances(usual) < detector.distances(torn)))
+    assert places[True] == 1.0, "each number alone is usual, both together are not"
+    assert places[False] < places[True]
+
+
+def test_detectors_are_compared_pair_by_pair() -> None:
+    ones = np.ones(8)
+    ascending = np.arange(8.0)
+    found = {"a": ascending, "b": ascending**2, "c": -ascending, "same": ones}
+    report = agreement(found, ones, 0.25, "a")
+    pairs = {(pair.first, pair.second): pair for pair in report.pairs}
+    assert report.k == 2
+    assert len(pairs) == 6
+    assert (pairs["a", "b"].rank_correlation, pairs["a", "b"].overlap) == (1, 1)
+    assert (pairs["a", "c"].rank_correlation, pairs["a", "c"].overlap) == (-1, 0)
+    assert (pairs["a", "same"].rank_correlation, pairs["a", "same"].overlap) == (0, 0.25)
+    assert report.named_by_all == 0
+    said = comparison_words(report)
+    assert "**a** and **b** meet: of the 2 held-out rows" in said
+    assert "| **a** | – | 1.00, 100% | -1.00, 0% | 0.00, 25% |" in said
+    heavy = agreement({"a": ascending, "b": -ascending}, np.array([9.0] + [1.0] * 7), 0.5, "a")
+    assert heavy.pairs[0].overlap == 0.125, "one of eight rows that weigh 16 in all"
+
+
+def test_the_map_marks_known_anomalies_and_alarms() -> None:
+    points = rows()
+    scores, unknown = np.arange(600.0), np.full(600, np.nan)
+    known = (scores >= 590).astype(np.float64)
+    column = Column("broken", "target", "string", "", allowed=("fine", "broken"))
+    decision = Decision(threshold=580.0, quantiles=(0.0, 600.0))
+    axes = map_figure(points, scores, known, decision, column).axes[0]
+    assert [np.shape(drawn.get_offsets())[0] for drawn in axes.collections] == [600, 20, 10]
+    nobody = Decision(threshold=1e9, quantiles=(0.0, 600.0))
+    axes = map_figure(points[:, :1], scores, unknown, nobody, NO_TARGET).axes[0]
+    assert [np.shape(drawn.get_offsets())[0] for drawn in axes.collections] == [600]
+    places, shares = principal_components(points)
+    assert places.shape == (600, 2)
+    assert 0 < shares[1] <= shares[0] < 1
 
 
 def test_anomalies_in_training_do_not_stretch_what_is_usual() -> None:

@@ -32,3 +32,5 @@ EXPERIMENT = REPORTS / "experiment"
 FIGURES = REPORTS / "figures"
 DATA_CARD = REPORTS / "data_card.md"
 MODEL_CARD = REPORTS / "model_card.md"
+# Parts of the README that stages have written themselves, by name.
+PARTS = REPORTS / "parts"

@@ -25,7 +25,7 @@ from utils.explanation_part import explanation_part, interval
 from utils.files import read_json, write_text
 from utils.logging import run
 from utils.markdown import escape, number, table
-from utils.paths import DATA_CARD, MODEL_CARD, REPORTS
+from utils.paths import DATA_CARD, MODEL_CARD, PARTS, REPORTS
 from utils.result_part import RESULT, result_part
 
 README = Path("README.md")
@@ -145,6 +145,12 @@ def labels_part(folder: Path) -> str:
 def backtest_part(folder: Path) -> str:
     """Return what the backtest has written down."""
     return (folder / "backtest.md").read_text(encoding="utf-8")
+
+
+def written_parts(folder: Path) -> dict[str, str]:
+    """Return the parts that stages have written down themselves, by name."""
+    paths = sorted(folder.glob("*.md"))
+    return {path.stem: path.read_text(encoding="utf-8").rstrip() for path in paths}
 
 
 def sampling_text(sampling: Sampling, report: dict[str, Any]) -> str:
@@ -414,6 +420,7 @@ def measured_parts(params: Params, contract: Contract) -> dict[str, str]:
         "explanation": explanation_part(reports["explanation"], _figures("explanation")),
         "deployment": deployment_part(reports),
         "monitoring": monitoring_part(reports),
+        **written_parts(PARTS),
     }
     if contract.target.assigned:
         parts["labels"] = labels_part(REPORTS)

@@ -23,8 +23,8 @@ from utils.explanation_part import importance_sentence
 from utils.files import read_json, sha256, write_text
 from utils.logging import run
 from utils.markdown import escape, table
-from utils.paths import DATA_CARD, MODEL_CARD, REPORTS
-from utils.readme import README, figure_folders, measured_parts, verdict
+from utils.paths import DATA_CARD, MODEL_CARD, PARTS, REPORTS
+from utils.readme import README, figure_folders, measured_parts, verdict, written_parts
 from utils.result_part import RESULT, TITLE, result_summary
 
 REPORT = REPORTS / "report.html"
@@ -199,6 +199,7 @@ def sections(params: Params, parts: dict[str, str], readme: str) -> Iterable[Sec
         "Hyperparameters": parts["search"],
         "Models": parts["model"],
         **({"Backtest": parts["backtest"]} if "backtest" in parts else {}),
+        **{name.capitalize(): text for name, text in written_parts(PARTS).items()},
         TITLE: parts[RESULT],
         "Explanation and errors": parts["explanation"],
         "Deployment": f"{parts['deployment']}\n\n{serving_part(params)}",

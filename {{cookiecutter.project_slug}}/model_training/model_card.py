@@ -185,8 +185,7 @@ def model_card(
     chosen = chosen_metric(report, selection)
     beaten = sum(item.beats_baseline for item in report.metrics)
     inputs = [code(column.name) for column in contract.with_role("numeric", "categorical")]
-    split = "newest" if params.split.method == "time" else "randomly drawn"
-    folds = "expanding windows" if params.split.method == "time" else "random folds"
+    held_out = params.split.held_out
     lines = [
         f"# Model card: {escape(project.name)}, version {metadata.version}",
         "",
@@ -209,8 +208,9 @@ def model_card(
         "",
         f"- **Training.** {training_rows:,} rows, of {metadata.data.rows:,} records from "
         f"{code(metadata.data.source)}. {escape(contract.provenance)}",
-        f"- **Evaluation.** The {split} {params.split.test_share:.0%}, {report.rows:,} rows, used "
-        f"once. Candidates were compared on the training rows, in {params.split.folds} {folds}.",
+        f"- **Evaluation.** {held_out[0].upper()}{held_out[1:].removesuffix(',')}: {report.rows:,} "
+        f"rows, used once. Candidates were compared on the training rows, in "
+        f"{params.split.compared_in}.",
         _label(contract, project),
         f"- **Inputs.** {', '.join(inputs)}.",
         "",

@@ -57,14 +57,3 @@ def gather(tables: Iterable[pa.Table], name: str) -> pa.Table:
                 f"anew, with polars: pl.read_csv(PATH, separator={sign!r}).write_csv(PATH)."
             )
     return records.slice(0, ROWS)
-
-
-def with_schema(copies: dict[Path, Path], suffixes: Iterable[str]) -> dict[Path, Path]:
-    """Add what lies beside the files to copy, with the same name, and says how to read them."""
-    beside = {
-        place.with_suffix(suffix): path.with_suffix(suffix)
-        for place, path in copies.items()
-        for suffix in suffixes
-        if path.with_suffix(suffix).is_file()
-    }
-    return {**copies, **beside}

@@ -392,7 +392,7 @@ def test_unknown_and_absent_fields_are_named(
 
 def test_limits_are_kept(client: TestClient, rows: list[Json]) -> None:
     many = [rows[0]] * (SETTINGS.maximum_records + 1)
-    message = refused(client.post(MANY, json={"records": many}), 413, "too_large")
+    message = refused(client.post(MANY, json={"records": many}), 422, "too_many")
     assert str(SETTINGS.maximum_records) in message
     large = b" " * (SETTINGS.maximum_records * serving.RECORD_BYTES + 1)
     headers = {"content-type": "application/json"}
@@ -545,7 +545,7 @@ def test_a_record_without_an_identifier_gets_one_and_the_answer_names_it(
     answers += numbered.post(MANY, json={"records": unnamed}).json()["predictions"]
     made = [answer.pop("row_number") for answer in answers]
     assert len(set(made)) == len(unnamed) + 2
-    assert all(LARGEST_EXACT_INTEGER // 2 <= number < LARGEST_EXACT_INTEGER for number in made)
+    assert all(LARGEST_EXACT_INTEGER // 2 < number <= LARGEST_EXACT_INTEGER for number in made)
     expected = [client.post(ONE, json=row).json() for row in (*rows[:1] * 2, *rows)]
     assert_same(answers, [{name: row[name] for name in answers[0]} for row in expected])
     assert within(20, lambda: metric(numbered, "prediction_log_rows_total") == len(made))
@@ -558,10 +558,21 @@ def test_a_record_may_bring_an_identifier_all_the_same(
     sent = [{**unnamed[0], "row_number": 7}, unnamed[1]]
     first, second = numbered.post(MANY, json={"records": sent}).json()["predictions"]
     assert first["row_number"] == 7
-    assert second["row_number"] >= LARGEST_EXACT_INTEGER // 2
+    assert second["row_number"] > LARGEST_EXACT_INTEGER // 2
     refused = numbered.post(ONE, json={**unnamed[0], "row_number": None})
     assert refused.status_code == 422
     assert refused.json()["error"]["message"].endswith("at `$.row_number`")
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_an_integer_that_another_one_is_read_as_is_refused(
+    numbered: TestClient, unnamed: list[Json], sign: int
+) -> None:
+    largest = {**unnamed[0], "row_number": sign * LARGEST_EXACT_INTEGER}
+    assert numbered.post(ONE, json=largest).json()["row_number"] == largest["row_number"]
+    for more in (1, 2):
+        sent = {**unnamed[0], "row_number": sign * (LARGEST_EXACT_INTEGER + more)}
+        assert numbered.post(ONE, json=sent).status_code == 422
 
 
 def test_the_description_says_that_no_identifier_is_needed(numbered: TestClient) -> None:

@@ -13,8 +13,8 @@ import msgspec
 
 from utils.config import Column
 
-# Beyond this a JSON number no longer names one integer.
-LARGEST_EXACT_INTEGER = 2**53
+# Beyond this a JSON number no longer names one integer: 2^53 is also what 2^53 + 1 is read as.
+LARGEST_EXACT_INTEGER = 2**53 - 1
 MOMENT = "2026-01-31T12:00:00"
 
 
@@ -23,7 +23,7 @@ def new_identifier() -> int:
 
     It is drawn by chance, so that services that know nothing of each other make different ones.
     """
-    half = LARGEST_EXACT_INTEGER // 2
+    half = LARGEST_EXACT_INTEGER // 2 + 1
     return half + secrets.randbelow(half)
 
 

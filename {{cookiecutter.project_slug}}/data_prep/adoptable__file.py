@@ -29,15 +29,15 @@ def preview(data: str, table: str) -> Preview:
     name = table or re.sub(r"\W+", "_", stem).strip("_").lower() or "records"
     if not files or sum(path.stat().st_size for path in files.values()) > COPIED_BYTES:
         place = str(Path(data).resolve()) if files else data
-        return Preview(records, name, {"path": place}, {})
+        return Preview(records, name, {"path": place}, {}, place)
     if all(path.resolve().is_relative_to(SOURCE_FOLDER.resolve()) for path in files.values()):
-        return Preview(records, name, {"path": data}, {})
+        return Preview(records, name, {"path": data}, {}, data)
     folder = SOURCE_FOLDER if len(files) == 1 else SOURCE_FOLDER / name
     copies = {folder / file: path for file, path in files.items()}
-    path = next(iter(copies)) if len(files) == 1 else folder
+    path = (next(iter(copies)) if len(files) == 1 else folder).as_posix()
     beside = {
         (folder / file).with_name(schema.name): schema
         for file, found in schemas.items()
         for schema in found
     }
-    return Preview(records, name, {"path": path.as_posix()}, {**copies, **beside})
+    return Preview(records, name, {"path": path}, {**copies, **beside}, path)

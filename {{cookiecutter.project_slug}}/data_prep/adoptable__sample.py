@@ -34,4 +34,5 @@ def preview(data: str, table: str) -> Preview:
     stem = path.name.partition(".")[0]
     name = table or re.sub(r"\W+", "_", stem).strip("_").lower() or "records"
     copies = {SOURCE_FOLDER / file.name: file for file in files}
-    return Preview(records, name, stand_in(name), copies)
+    origin = (SOURCE_FOLDER / path.name).as_posix()
+    return Preview(records, name, stand_in(name), copies, origin)

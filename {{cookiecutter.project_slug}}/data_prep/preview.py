@@ -22,12 +22,14 @@ class Preview(NamedTuple):
         table: how it is called.
         source: what the section ``source`` of ``params.yaml`` has to say of it; None removes a key.
         copies: files to copy, by their place in the project.
+        origin: where the records come from, for people.
     """
 
     records: pa.Table
     table: str
     source: dict[str, Any]
     copies: dict[Path, Path]
+    origin: str
 
 
 def gather(tables: Iterable[pa.Table], name: str) -> pa.Table:

@@ -443,8 +443,7 @@ def main() -> None:
     params = load_params()
     check_undoable(root)
     found = preview(arguments.data, arguments.table)
-    origin = next((str(value) for value in found.source.values() if value), arguments.data)
-    origin = origin.partition("?")[0]  # the query of a URL may hold a secret
+    origin = found.origin.partition("?")[0]  # the query of a URL may hold a secret
     records = pl.DataFrame(found.records)
     proposal = propose(
         records,

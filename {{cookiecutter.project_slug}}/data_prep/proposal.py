@@ -264,7 +264,7 @@ def _group(inputs: Inputs, remarks: Remarks) -> None:
         named = NAMED_AS_IDENTIFIER if column.role == "text" else NAMED_AS_GROUP
         few = groups < GROUPS and column.role != "text"
         named_so = column.type in {"string", "integer"} and named.search(column.source_name)
-        if named_so and not few and groups <= known.len() / 2:
+        if named_so and not few and groups < known.len():
             inputs.columns[name] = msgspec.structs.replace(
                 Column(name, "group", column.type, "", source=column.source),
                 description=f"Groups rows that belong together, {groups:,} groups.",

@@ -226,6 +226,11 @@ def test_rows_of_one_group_are_held_out_together() -> None:
     assert proposed(later, "price", time="none").split == "group"
 
 
+def test_a_name_that_nearly_every_row_has_of_its_own_is_no_input() -> None:
+    orders = [row if row % 10 else row + 1 for row in range(ROWS)]
+    assert roles(proposed(table(order_id=orders), "price"))["order_id"] == "group"
+
+
 def test_rows_are_drawn_where_groups_would_leave_a_class_out() -> None:
     ill = ["sick" if row % 50 < 5 else "fine" for row in range(ROWS)]
     made = proposed(table(patient_id=[row % 50 for row in range(ROWS)], state=ill), "state")

@@ -193,7 +193,7 @@ def adopted(make: Callable[[], pl.DataFrame], target: str, task: str) -> dict[st
         proposal = propose(
             records, Wishes(target, task), "records", "records", params.data.missing_markers
         )
-        preview = Preview(records.to_arrow(), "records", {}, {})
+        preview = Preview(records.to_arrow(), "records", {}, {}, "records")
         texts = change(Path(), preview, proposal, params, "").texts
     except ProjectError as error:
         return {"refused": str(error)}

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path, PurePosixPath
 
-from data_prep import formats
-from data_prep.preview import SOURCE_FOLDER, Preview, gather, with_schema
+from data_prep.preview import SOURCE_FOLDER, Preview, gather
+from data_prep.schema_copies import schema_of
 from data_prep.source import Settings, describe, first_records, located
 
 # Larger files stay where they are.
@@ -23,17 +23,21 @@ def preview(data: str, table: str) -> Preview:
     """
     settings = Settings(data)
     files = located(settings)
+    schemas = {file: schema_of(path) for file, path in files.items()}
     records = gather(first_records(settings), describe(settings))
     stem = PurePosixPath(data.rstrip("/")).name.partition(".")[0]
     name = table or re.sub(r"\W+", "_", stem).strip("_").lower() or "records"
     if not files or sum(path.stat().st_size for path in files.values()) > COPIED_BYTES:
         place = str(Path(data).resolve()) if files else data
-        return Preview(records, name, {"path": place}, {})
+        return Preview(records, name, {"path": place}, {}, place)
     if all(path.resolve().is_relative_to(SOURCE_FOLDER.resolve()) for path in files.values()):
-        return Preview(records, name, {"path": data}, {})
+        return Preview(records, name, {"path": data}, {}, data)
     folder = SOURCE_FOLDER if len(files) == 1 else SOURCE_FOLDER / name
-    copies = with_schema(
-        {folder / file: path for file, path in files.items()}, formats.SCHEMA_SUFFIXES
-    )
-    path = next(iter(copies)) if len(files) == 1 else folder
-    return Preview(records, name, {"path": path.as_posix()}, copies)
+    copies = {folder / file: path for file, path in files.items()}
+    path = (next(iter(copies)) if len(files) == 1 else folder).as_posix()
+    beside = {
+        (folder / file).with_name(schema.name): schema
+        for file, found in schemas.items()
+        for schema in found
+    }
+    return Preview(records, name, {"path": path}, {**copies, **beside}, path)

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 from data_prep import formats
-from data_prep.preview import SOURCE_FOLDER, Preview, gather, with_schema
+from data_prep.preview import SOURCE_FOLDER, Preview, gather
 from data_prep.sample_source import stand_in
+from data_prep.schema_copies import schema_of
 from utils.config import ProjectError
 
 
@@ -28,10 +29,10 @@ def preview(data: str, table: str) -> Preview:
             "adopt that as DATA; afterwards set the address under source in params.yaml."
         )
     path = Path(data)
+    files = [path, *schema_of(path)]
     records = gather(formats.read(path), data)
     stem = path.name.partition(".")[0]
     name = table or re.sub(r"\W+", "_", stem).strip("_").lower() or "records"
-    place = SOURCE_FOLDER / path.name
-    return Preview(
-        records, name, stand_in(name), with_schema({place: path}, formats.SCHEMA_SUFFIXES)
-    )
+    copies = {SOURCE_FOLDER / file.name: file for file in files}
+    origin = (SOURCE_FOLDER / path.name).as_posix()
+    return Preview(records, name, stand_in(name), copies, origin)

@@ -55,6 +55,7 @@ def preview(data: str, table: str) -> Preview:
     called = name.rpartition(".")[2]
     inside = not server and Path(data).resolve().is_relative_to(SOURCE_FOLDER.resolve())
     if server or inside:
-        return Preview(records, called, source, {})
+        return Preview(records, called, source, {}, data)
     place = SOURCE_FOLDER / Path(data).name
-    return Preview(records, called, {**source, "database": place.as_posix()}, {place: Path(data)})
+    source |= {"database": place.as_posix()}
+    return Preview(records, called, source, {place: Path(data)}, place.as_posix())

@@ -22,6 +22,8 @@ NAMED_AS_IDENTIFIER = re.compile(
     r"(?i:(^|[_\W])(id|ids|uuid|guid|key|no|nr|number|code|index|rownames?)$)"
     r"|(?<=[a-z])(Id|ID|No|Nr)$|(?i:^(unnamed: 0|)$)"
 )
+# What names a thing that has several rows; numbers and codes are often categories.
+NAMED_AS_GROUP = re.compile(r"(?i:(^|[_\W])(ids?|uuid|guid)$)|(?<=[a-z])(Id|ID)$")
 
 
 def _rounded(value: float, *, up: bool) -> float:

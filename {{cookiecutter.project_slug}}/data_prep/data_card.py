@@ -244,6 +244,8 @@ def data_card(
     split = {
         "time": "The newest rows are held out, because a model is used on what comes later.",
         "random": f"The held-out rows were drawn at random (seed {params.split.seed}).",
+        "group": "Groups were drawn at random and all of their rows held out "
+        f"(seed {params.split.seed}), because a model is used on groups that it has not seen.",
     }
     held_back = validation_lines(checked)
     findings = [f"- {escape(finding)}" for finding in reports["exploration"]["findings"]]

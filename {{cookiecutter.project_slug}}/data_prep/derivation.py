@@ -19,6 +19,9 @@ IN_ORDER = 0.99
 WEEKDAYS_SPANNED, MONTHS_SPANNED = 3 * 7, 2 * 365
 TEST_SHARE, FOLDS = 0.2, 5
 CLASS_ROWS_HELD_OUT = 5
+# So many groups can be dealt out, none of which is more than a part of a fold.
+GROUPS, CLASS_GROUPS = 30, 2 * (FOLDS + 1)
+LARGEST_GROUP = 0.1
 
 Array = npt.NDArray[np.float64]
 
@@ -98,3 +101,20 @@ def can_split_by_time(moments: pl.Series, outcome: pl.Series, target: Column) ->
     return all(
         (piece == value).sum() >= count for piece, count in least for value in target.allowed
     )
+
+
+def can_split_by_group(groups: pl.Series, outcome: pl.Series, target: Column) -> bool:
+    """Whether there are enough groups to hold some out, with all classes on both sides.
+
+    Args:
+        groups: the group of each row, shape (n,); rows without one are alone.
+        outcome: the target, shape (n,).
+        target: its contract.
+    """
+    known = pl.DataFrame({"group": groups, "outcome": outcome}).drop_nulls("group")
+    sizes = known["group"].value_counts()["count"]
+    if sizes.len() < GROUPS or sizes.max() > LARGEST_GROUP * groups.len():  # type: ignore[operator]
+        return False
+    spread = known.group_by("outcome").agg(pl.col("group").n_unique())
+    found = dict(spread.iter_rows())
+    return all(found.get(value, 0) >= CLASS_GROUPS for value in target.allowed)

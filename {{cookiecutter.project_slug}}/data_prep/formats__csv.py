@@ -17,8 +17,6 @@ import pyarrow.csv as pacsv
 from utils.config import Contract, ProjectError
 
 SUFFIX = ".csv"
-# No file beside the data says how to read it.
-SCHEMA_SUFFIXES: tuple[str, ...] = ()
 
 BATCH_ROWS = 65_536
 # What is parsed at once; no row can be longer.

@@ -18,8 +18,6 @@ import pyarrow as pa
 from utils.config import Contract, ProjectError
 
 SUFFIX = ".json"
-# No file beside the data says how to read it.
-SCHEMA_SUFFIXES: tuple[str, ...] = ()
 
 BATCH_ROWS = 65_536
 # What is parsed at once; a longer record makes it grow.

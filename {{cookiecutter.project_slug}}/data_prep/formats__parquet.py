@@ -12,8 +12,6 @@ import pyarrow.parquet as pq
 from utils.config import ProjectError
 
 SUFFIX = ".parquet"
-# No file beside the data says how to read it.
-SCHEMA_SUFFIXES: tuple[str, ...] = ()
 
 BATCH_ROWS = 65_536
 # A stream up to this size is kept in memory, a longer one in a temporary file.

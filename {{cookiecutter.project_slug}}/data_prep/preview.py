@@ -22,12 +22,14 @@ class Preview(NamedTuple):
         table: how it is called.
         source: what the section ``source`` of ``params.yaml`` has to say of it; None removes a key.
         copies: files to copy, by their place in the project.
+        origin: where the records come from, for people.
     """
 
     records: pa.Table
     table: str
     source: dict[str, Any]
     copies: dict[Path, Path]
+    origin: str
 
 
 def gather(tables: Iterable[pa.Table], name: str) -> pa.Table:
@@ -57,14 +59,3 @@ def gather(tables: Iterable[pa.Table], name: str) -> pa.Table:
                 f"anew, with polars: pl.read_csv(PATH, separator={sign!r}).write_csv(PATH)."
             )
     return records.slice(0, ROWS)
-
-
-def with_schema(copies: dict[Path, Path], suffixes: Iterable[str]) -> dict[Path, Path]:
-    """Add what lies beside the files to copy, with the same name, and says how to read them."""
-    beside = {
-        place.with_suffix(suffix): path.with_suffix(suffix)
-        for place, path in copies.items()
-        for suffix in suffixes
-        if path.with_suffix(suffix).is_file()
-    }
-    return {**copies, **beside}

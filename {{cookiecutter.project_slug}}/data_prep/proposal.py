@@ -12,14 +12,17 @@ import polars as pl
 
 from data_prep.column_names import known, safe_names
 from data_prep.column_proposal import (
+    NAMED_AS_GROUP,
     NAMED_AS_IDENTIFIER,
     find_identifier,
     input_column,
     sentinel_note,
 )
 from data_prep.derivation import (
+    GROUPS,
     TEST_SHARE,
     calendar,
+    can_split_by_group,
     can_split_by_time,
     codes,
     durations,
@@ -56,7 +59,7 @@ class Proposal(NamedTuple):
         contract: the data contract.
         transformation: derivations from single columns.
         features: combinations of columns; none are proposed.
-        split: ``time`` or ``random``.
+        split: ``time``, ``group`` or ``random``.
         segments: categories for which results are shown.
         markers: more texts that stand for a missing value.
         rows: the rows with a target that were looked at.
@@ -218,7 +221,7 @@ def _identifiers(table: Records, wishes: Wishes, remarks: Remarks) -> tuple[str,
 
 def _identifier_columns(names: Sequence[str], table: Records) -> list[Column]:
     if not names:
-        text = "Number of the row, counted when it is retrieved."
+        text = "Number of the row, counted when it is retrieved; a record to predict needs none."
         made = Column(ROW_NUMBER, "identifier", "integer", text, example=1, generated=True)
         return [made]
     found = []
@@ -254,14 +257,21 @@ def _inputs(table: Records, apart: set[str], remarks: Remarks) -> Inputs:
 
 
 def _group(inputs: Inputs, remarks: Remarks) -> None:
-    """Let a text that is named like an identifier and repeats itself group the rows."""
+    """Let a column that is named like an identifier and repeats itself group the rows."""
     for name, column in inputs.columns.items():
-        values = inputs.values[name].drop_nulls()
-        groups = values.n_unique()
-        named = NAMED_AS_IDENTIFIER.search(column.source_name)
-        if column.role == "text" and named and groups <= values.len() / 2:
-            text = f"Groups rows that belong together, {groups:,} groups."
-            inputs.columns[name] = msgspec.structs.replace(column, role="group", description=text)
+        known = inputs.values[name].drop_nulls()
+        groups = known.n_unique()
+        named = NAMED_AS_IDENTIFIER if column.role == "text" else NAMED_AS_GROUP
+        few = groups < GROUPS and column.role != "text"
+        named_so = column.type in {"string", "integer"} and named.search(column.source_name)
+        if named_so and not few and groups < known.len():
+            inputs.columns[name] = msgspec.structs.replace(
+                Column(name, "group", column.type, "", source=column.source),
+                description=f"Groups rows that belong together, {groups:,} groups.",
+                nullable=column.nullable,
+                maximum_missing_share=column.maximum_missing_share,
+                example=column.example,
+            )
             remarks.notes.append(f"{column.source_name} groups rows; no model learns from it")
             return
 
@@ -323,6 +333,17 @@ def _time(
         f"rows are held out at random: ordered by {chosen}, parts of them would lack a class"
     )
     return ""
+
+
+def _split(inputs: Inputs, goal: Column, outcome: pl.Series, time: str, remarks: Remarks) -> str:
+    """Return the method by which rows are held out, given the moment that orders them, if any."""
+    if time:
+        return "time"
+    for name, column in inputs.columns.items():
+        if column.role == "group" and can_split_by_group(inputs.values[name], outcome, goal):
+            remarks.notes.append(f"rows of one {column.source_name} are held out together or not")
+            return "group"
+    return "random"
 
 
 def _check_learnable(inputs: Inputs, derived: Transformation, remarks: Remarks) -> None:
@@ -397,7 +418,7 @@ def propose(
         contract=contract,
         transformation=derived,
         features=Features({}),
-        split="time" if time else "random",
+        split=_split(inputs, goal, outcome, time, remarks),
         segments=_segments(inputs),
         markers=more,
         rows=outcome.len(),

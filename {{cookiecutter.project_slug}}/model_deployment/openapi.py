@@ -16,9 +16,9 @@ REFERENCE = "#/components/schemas/{name}"
 # Why a request is refused; each answers with the same shape.
 PROBLEMS = {
     400: "The body is not JSON.",
-    413: "The body or the number of records is too large.",
+    413: "The body is too large.",
     415: "The body is not declared as JSON.",
-    422: "A record breaks the contract; the message names field, rule and position.",
+    422: "A record breaks the contract, or there are too many; the message says which and why.",
     500: "The service failed; its log has the details under the request_id.",
     503: "No model is loaded.",
 }

@@ -12,17 +12,20 @@ import logging
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import polars as pl
 import pyarrow as pa
+from pyspark.sql import functions
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from data_prep.engine import Engine
 from data_prep.storage import plain_schema
 from model_deployment.artefact import MODELS, Artefact, load_artefact, load_version
+from model_deployment.preprocessing import as_contract
 from model_deployment.serving import score_chunk
-from utils.config import ProjectError, load_params
+from utils.config import Contract, ProjectError, load_params
 from utils.logging import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,14 +39,30 @@ def _artefact(models: Path, version: str) -> Artefact:
     return load_version(models, version)
 
 
+def numbered(records: nw.LazyFrame[Any], contract: Contract) -> nw.LazyFrame[Any]:
+    """Return records with the identifier that the contract generates, if they come without one.
+
+    The numbers grow in the order of the rows and leave gaps between the parts of the table.
+    """
+    present = records.collect_schema().names()
+    made = [
+        column for column in contract.columns if column.generated and column.name not in present
+    ]
+    frame = records.to_native()
+    for column in made:
+        frame = frame.withColumn(column.name, functions.monotonically_increasing_id() + 1)
+    return nw.from_native(frame)
+
+
 def score_batches(
     batches: Iterable[pa.RecordBatch], models: Path, version: str, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """Yield the scored records of each batch; runs in the workers."""
+    artefact = _artefact(models, version)
     for batch in batches:
         if batch.num_rows:
-            scored = score_chunk(pl.DataFrame(batch), _artefact(models, version)).to_arrow()
-            yield from scored.cast(schema).to_batches()
+            records = as_contract(pl.DataFrame(batch), artefact.metadata.recipe, 0)
+            yield from score_chunk(records, artefact).to_arrow().cast(schema).to_batches()
 
 
 def score(source: Path, destination: Path, models: Path, engine: Engine) -> int:
@@ -65,11 +84,13 @@ def score(source: Path, destination: Path, models: Path, engine: Engine) -> int:
     if destination.suffix != ".parquet":
         raise ProjectError(f"{destination} has another format than Parquet: use .parquet.")
     artefact = load_artefact(models)
-    records = engine.scan(source)
+    recipe = artefact.metadata.recipe
+    records = numbered(engine.scan(source), recipe.contract)
     first = pl.DataFrame(engine.collect(records.head(1)))
     if first.is_empty():
         raise ProjectError(f"{source} has no rows to score.")
-    schema = plain_schema(score_chunk(first, artefact).to_arrow().schema)
+    scored_first = score_chunk(as_contract(first, recipe, 0), artefact)
+    schema = plain_schema(scored_first.to_arrow().schema)
     root, folder, version = str(ROOT), models.resolve(), artefact.metadata.version
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -81,7 +102,7 @@ def score(source: Path, destination: Path, models: Path, engine: Engine) -> int:
 
     types = from_arrow_schema(schema, prefer_timestamp_ntz=True)
     scored = nw.from_native(engine.in_workers(records.to_native(), work, types))
-    identifiers = artefact.metadata.recipe.contract.identifiers
+    identifiers = recipe.contract.identifiers
     others = [name for name in schema.names if name not in identifiers]
     return engine.write(scored, destination, [*identifiers, *others])
 

@@ -340,7 +340,7 @@ class Service:
         maximum = self.settings.maximum_records
         if len(records) > maximum:
             raise RequestError(
-                413, "too_large", f"{len(records)} records; at most {maximum} are taken at once."
+                422, "too_many", f"{len(records)} records; at most {maximum} are taken at once."
             )
         rows = to_rows(records, model.schema, "$.records[{}]")
         return _json({"predictions": await self.batcher.predict(model, rows)})

@@ -189,8 +189,7 @@ def model_card(
     compared = [item for item in report.metrics if item.improvement.value is not None]
     beaten = sum(item.beats_baseline for item in compared)
     inputs = [code(column.name) for column in contract.with_role("numeric", "categorical")]
-    split = "newest" if params.split.method == "time" else "randomly drawn"
-    folds = "expanding windows" if params.split.method == "time" else "random folds"
+    held_out = params.split.held_out
     lines = [
         f"# Model card: {escape(project.name)}, version {metadata.version}",
         "",
@@ -213,8 +212,9 @@ def model_card(
         "",
         f"- **Training.** {training_rows:,} rows, of {metadata.data.rows:,} records from "
         f"{code(metadata.data.source)}. {escape(contract.provenance)}",
-        f"- **Evaluation.** The {split} {params.split.test_share:.0%}, {report.rows:,} rows, used "
-        f"once. Candidates were compared on the training rows, in {params.split.folds} {folds}.",
+        f"- **Evaluation.** {held_out[0].upper()}{held_out[1:].removesuffix(',')}: {report.rows:,} "
+        f"rows, used once. Candidates were compared on the training rows, in "
+        f"{params.split.compared_in}.",
         _label(contract, project),
         f"- **Inputs.** {', '.join(inputs)}.",
         "",

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from data_prep.storage import Frame, read_table
+from model_deployment.artefact import METADATA, load_artefact, publish
 from utils.config import (
     Column,
     Contract,
@@ -25,6 +27,7 @@ from utils.config import (
     Transformation,
     load_contract,
 )
+from utils.files import write_json
 from utils.paths import RAW
 
 if TYPE_CHECKING:
@@ -107,6 +110,21 @@ def in_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def models(project: Path) -> Path:
     """The folder of model artefacts of the ``project`` fixture."""
     return project / "models"
+
+
+@pytest.fixture(scope="session")
+def numbering(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same artefacts, as if no column of the records identified a row."""
+    copy = Path(shutil.copytree(models, tmp_path_factory.mktemp("numbering") / "models"))
+    metadata = load_artefact(copy).metadata
+    row = Column("row_number", "identifier", "integer", "Number of the row.", generated=True)
+    others = [item for item in metadata.recipe.contract.columns if item.role != "identifier"]
+    contract = msgspec.structs.replace(metadata.recipe.contract, columns=(row, *others))
+    recipe = msgspec.structs.replace(metadata.recipe, contract=contract)
+    changed = msgspec.structs.replace(metadata, recipe=recipe)
+    write_json(copy / metadata.version / METADATA, changed)
+    publish(copy, metadata.version)
+    return copy
 
 
 @pytest.fixture(scope="session")

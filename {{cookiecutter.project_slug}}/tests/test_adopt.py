@@ -70,6 +70,7 @@ def test_another_table_is_adopted_and_git_undoes_it(
     assert "-> tests/sample/data/source/" in shown
     contract, params = load_contract(), load_params()
     assert contract.target.name == target
+    assert contract.provenance.startswith(f"Read from data/source/{table.name}. ")
     assert "when the project adopted the table" in contract.provenance
     assert params.project.name == "A *new* project"
     assert list((folder / "data/source").glob("other_table*"))

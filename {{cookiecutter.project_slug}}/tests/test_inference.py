@@ -1,6 +1,6 @@
 """What is inferred from unknown columns, and which tables are refused."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -211,6 +211,31 @@ def test_texts_and_numbers_that_name_rows_are_no_inputs() -> None:
     assert found_roles["remark"] == "text"
     assert "rownames" not in found_roles or found_roles["rownames"] == "identifier"
     assert any(note.startswith("income: -999 stands in") for note in made.notes)
+
+
+def test_rows_of_one_group_are_held_out_together() -> None:
+    patients = [1000 + row % 50 for row in range(ROWS)]
+    made = proposed(table(patientId=patients, region_id=[row % 8 for row in range(ROWS)]), "price")
+    assert roles(made)["patientId"] == "group"
+    assert roles(made)["region_id"] == "numeric", "few values are rather a category"
+    assert made.split == "group"
+    assert "rows of one patientId are held out together or not" in made.notes
+    moments = [datetime(2026, 1, 1) + timedelta(days=row) for row in range(ROWS)]
+    later = table(patientId=patients, seen_at=moments)
+    assert proposed(later, "price").split == "time"
+    assert proposed(later, "price", time="none").split == "group"
+
+
+def test_a_name_that_nearly_every_row_has_of_its_own_is_no_input() -> None:
+    orders = [row if row % 10 else row + 1 for row in range(ROWS)]
+    assert roles(proposed(table(order_id=orders), "price"))["order_id"] == "group"
+
+
+def test_rows_are_drawn_where_groups_would_leave_a_class_out() -> None:
+    ill = ["sick" if row % 50 < 5 else "fine" for row in range(ROWS)]
+    made = proposed(table(patient_id=[row % 50 for row in range(ROWS)], state=ill), "state")
+    assert roles(made)["patient_id"] == "group"
+    assert made.split == "random"
 
 
 def test_an_identifier_may_be_named() -> None:

@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 from data_prep.engine import Engine
 from data_prep.storage import plain_schema
 from model_deployment.artefact import load_artefact
+from model_deployment.preprocessing import as_contract
 from model_deployment.scoring_job import main, score, score_batches
 from model_deployment.serving import score_chunk, score_file
 from utils.config import ProjectError, load_params
@@ -41,6 +42,26 @@ def test_the_job_scores_like_this_process(
         here.sort(contract.identifiers),
         rel_tol=1e-12,
         abs_tol=0,
+    )
+
+
+def test_records_without_an_identifier_are_numbered(
+    engine: Engine, models: Path, numbering: Path, records: pl.DataFrame, tmp_path: Path
+) -> None:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    artefact = load_artefact(numbering)
+    recipe = artefact.metadata.recipe
+    sent = records.drop(load_artefact(models).metadata.recipe.contract.identifiers).head(100)
+    sent.head(50).write_parquet(folder / "part-1.parquet")
+    sent.tail(50).write_parquet(folder / "part-2.parquet")
+    assert score(folder, tmp_path / "job.parquet", numbering, engine) == 100
+    scored = pl.read_parquet(tmp_path / "job.parquet")
+    assert scored["row_number"].n_unique() == 100
+    here = score_chunk(as_contract(sent, recipe, 0), artefact)
+    rest = [name for name in here.columns if name != "row_number"]
+    assert_frame_equal(
+        scored.select(rest).sort(rest), here.select(rest).sort(rest), rel_tol=1e-12, abs_tol=0
     )
 
 

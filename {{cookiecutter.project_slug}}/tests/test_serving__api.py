@@ -392,7 +392,7 @@ def test_unknown_and_absent_fields_are_named(
 
 def test_limits_are_kept(client: TestClient, rows: list[Json]) -> None:
     many = [rows[0]] * (SETTINGS.maximum_records + 1)
-    message = refused(client.post(MANY, json={"records": many}), 413, "too_large")
+    message = refused(client.post(MANY, json={"records": many}), 422, "too_many")
     assert str(SETTINGS.maximum_records) in message
     large = b" " * (SETTINGS.maximum_records * serving.RECORD_BYTES + 1)
     headers = {"content-type": "application/json"}
@@ -519,6 +519,72 @@ def test_openapi_examples_are_valid(client: TestClient, live: Model) -> None:
     assert list(described["properties"]) == list(prediction) == described["required"]
     again = document(live.artefact.metadata, SETTINGS.maximum_records)
     assert json.loads(msgspec.json.encode(again)) == answer
+
+
+# records without an identifier
+
+
+@pytest.fixture
+def numbered(numbering: Path, tmp_path: Path) -> Iterator[TestClient]:
+    """A service whose model was trained on records without an identifier."""
+    with TestClient(serving.create_app(SETTINGS, numbering, tmp_path / "log")) as running:
+        yield running
+
+
+@pytest.fixture
+def unnamed(live: Model, rows: list[Json]) -> list[Json]:
+    """Records without their identifiers."""
+    identifiers = live.artefact.metadata.recipe.contract.identifiers
+    return [{name: row[name] for name in row if name not in identifiers} for row in rows]
+
+
+def test_a_record_without_an_identifier_gets_one_and_the_answer_names_it(
+    numbered: TestClient, client: TestClient, rows: list[Json], unnamed: list[Json], tmp_path: Path
+) -> None:
+    answers = [numbered.post(ONE, json=unnamed[0]).json() for _ in range(2)]
+    answers += numbered.post(MANY, json={"records": unnamed}).json()["predictions"]
+    made = [answer.pop("row_number") for answer in answers]
+    assert len(set(made)) == len(unnamed) + 2
+    assert all(LARGEST_EXACT_INTEGER // 2 < number <= LARGEST_EXACT_INTEGER for number in made)
+    expected = [client.post(ONE, json=row).json() for row in (*rows[:1] * 2, *rows)]
+    assert_same(answers, [{name: row[name] for name in answers[0]} for row in expected])
+    assert within(20, lambda: metric(numbered, "prediction_log_rows_total") == len(made))
+    assert read_recent(tmp_path / "log")["row_number"].to_list() == made
+
+
+def test_a_record_may_bring_an_identifier_all_the_same(
+    numbered: TestClient, unnamed: list[Json]
+) -> None:
+    sent = [{**unnamed[0], "row_number": 7}, unnamed[1]]
+    first, second = numbered.post(MANY, json={"records": sent}).json()["predictions"]
+    assert first["row_number"] == 7
+    assert second["row_number"] > LARGEST_EXACT_INTEGER // 2
+    refused = numbered.post(ONE, json={**unnamed[0], "row_number": None})
+    assert refused.status_code == 422
+    assert refused.json()["error"]["message"].endswith("at `$.row_number`")
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_an_integer_that_another_one_is_read_as_is_refused(
+    numbered: TestClient, unnamed: list[Json], sign: int
+) -> None:
+    largest = {**unnamed[0], "row_number": sign * LARGEST_EXACT_INTEGER}
+    assert numbered.post(ONE, json=largest).json()["row_number"] == largest["row_number"]
+    for more in (1, 2):
+        sent = {**unnamed[0], "row_number": sign * (LARGEST_EXACT_INTEGER + more)}
+        assert numbered.post(ONE, json=sent).status_code == 422
+
+
+def test_the_description_says_that_no_identifier_is_needed(numbered: TestClient) -> None:
+    answer = numbered.get("/openapi.json").json()
+    record = answer["components"]["schemas"]["Record"]
+    assert record["properties"]["row_number"]["type"] == "integer"
+    assert "row_number" not in record["required"]
+    assert "default" not in record["properties"]["row_number"]
+    assert "row_number" in answer["components"]["schemas"]["Prediction"]["required"]
+    content = answer["paths"][ONE]["post"]["requestBody"]["content"]["application/json"]
+    assert "row_number" not in content["example"]
+    assert numbered.post(ONE, json=content["example"]).status_code == 200
 
 
 # swaps of the model
@@ -720,7 +786,8 @@ def test_replay_sends_every_record_and_repeats_itself(
         written.append(part.read_bytes())
     assert written[0] == written[1]
     artefact = load_artefact(in_project / "models")
-    assert pl.read_parquet(part).equals(replay.expected_log(records.head(120), artefact))
+    expected = replay.expected_log(records.head(120), artefact)
+    replay.check_same(pl.read_parquet(part), expected, "The log")
     assert "Example: {" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"sent.parquet", "predictions"}
 

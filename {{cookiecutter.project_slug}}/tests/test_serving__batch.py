@@ -70,6 +70,19 @@ def test_values_that_cannot_be_used_count_as_missing(
     assert other not in warning, "a value that was missing is not unusable"
 
 
+def test_records_without_an_identifier_are_numbered(
+    live: Artefact, numbering: Path, records: pl.DataFrame, tmp_path: Path
+) -> None:
+    identifiers = live.metadata.recipe.contract.identifiers
+    records.drop(identifiers).write_parquet(tmp_path / "records.parquet")
+    rows = score_file(tmp_path / "records.parquet", tmp_path / "o.csv", load_artefact(numbering), 7)
+    records.write_parquet(tmp_path / "whole.parquet")
+    score_file(tmp_path / "whole.parquet", tmp_path / "whole.csv", live, 100_000)
+    scored, whole = pl.read_csv(tmp_path / "o.csv"), pl.read_csv(tmp_path / "whole.csv")
+    assert scored["row_number"].to_list() == list(range(1, rows + 1))
+    np.testing.assert_allclose(scored[SCORE].to_numpy(), whole[SCORE].to_numpy(), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -43,6 +43,7 @@ def changed(tmp_path: Path, name: str, path: str, value: object) -> Path:
         ("split.test_share", "much", r"Expected `float`, got `str` - at `\$.split.test_share`"),
         ("split.test_share", 1.5, "must lie between 0 and 1"),
         ("split.folds", 1, "at least 2"),
+        ("split.method", "group", "no column has the role group"),
         ("split", ..., "missing required field `split`"),
         ("selection.candidates", {"mystery": {}}, "no 'baseline'"),
         ("selection.search.trials", -1, "selection.search.trials is -1"),

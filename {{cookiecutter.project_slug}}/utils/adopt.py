@@ -157,9 +157,10 @@ def params_text(
     held_out = {
         "time": "the newest rows are held out; or: random",
         "random": "the rows held out are drawn; or time: the newest",
+        "group": "whole groups of rows are held out; or: random, or time: the newest",
     }
     line = f"  method: {proposal.split} # {held_out[proposal.split]}"
-    text = replace_line(text, r"^  method: (?:time|random)( #.*)?$", line)
+    text = replace_line(text, r"^  method: (?:time|random|group)( #.*)?$", line)
     text = set_entries(text, "evaluation", {"segments": list(proposal.segments)})
     text = set_entries(text, "monitoring", {"minimum_rows": proposal.minimum_rows})
     values, meaning = _value(contract, params)
@@ -442,8 +443,7 @@ def main() -> None:
     params = load_params()
     check_undoable(root)
     found = preview(arguments.data, arguments.table)
-    origin = next((str(value) for value in found.source.values() if value), arguments.data)
-    origin = origin.partition("?")[0]  # the query of a URL may hold a secret
+    origin = found.origin.partition("?")[0]  # the query of a URL may hold a secret
     records = pl.DataFrame(found.records)
     proposal = propose(
         records,

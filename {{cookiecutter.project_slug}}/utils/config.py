@@ -259,10 +259,30 @@ class Features(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Split(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How rows are held out for the final evaluation and for cross-validation."""
 
-    method: Literal["time", "random"]
+    method: Literal["time", "random", "group"]
     test_share: float
     folds: int
     seed: int
+
+    @property
+    def held_out(self) -> str:
+        """What is held out, as a phrase."""
+        share = f"{self.test_share:.0%}"
+        return {
+            "time": f"the newest {share} of the rows",
+            "random": f"the randomly drawn {share} of the rows",
+            "group": f"the rows of randomly drawn groups, about {share} of all,",
+        }[self.method]
+
+    @property
+    def compared_in(self) -> str:
+        """What cross-validation goes through, as a phrase."""
+        parts = {
+            "time": "expanding windows",
+            "random": "random folds",
+            "group": "folds of whole groups",
+        }
+        return f"{self.folds} {parts[self.method]}"
 
 
 class Space(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -707,6 +727,8 @@ def _params_problems(params: Params, contract: Contract) -> Iterable[str]:
                 yield f"{key} names {name!r}, which is not one of {sorted(known)}"
     if params.split.method == "time" and not timestamps:
         yield "split.method is 'time' but the contract has no timestamp column; use 'random'"
+    if params.split.method == "group" and not contract.with_role("group"):
+        yield "split.method is 'group' but no column has the role group; use 'random'"
     if not 0 < params.split.test_share < 1:
         yield f"split.test_share is {params.split.test_share}, but must lie between 0 and 1"
     if params.split.folds < 2:  # noqa: PLR2004

@@ -301,11 +301,10 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
     )
     segments = evaluation["segments"][:SHOWN_SEGMENTS]
     decisions = list(segments[0]["decisions"]) if segments else []
-    held_out = "newest" if params.split.method == "time" else "randomly drawn"
-    folds = "expanding windows" if params.split.method == "time" else "random folds"
+    held_out = params.split.held_out
     lines = [
-        f"The {held_out} {params.split.test_share:.0%} of the rows are held out; on the others the "
-        f"candidates were compared in {params.split.folds} {folds}.",
+        f"{held_out[0].upper()}{held_out[1:]} are held out; on the others the candidates were "
+        f"compared in {params.split.compared_in}.",
         "",
         f"The winner of the comparison is **{selection['winner'].replace('_', ' ')}**. "
         + verdict(chosen, evaluation["confidence"]),

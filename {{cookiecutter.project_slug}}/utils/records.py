@@ -4,6 +4,7 @@ The types decode JSON and are described by JSON Schema, so checking and document
 """
 
 import math
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -12,9 +13,18 @@ import msgspec
 
 from utils.config import Column
 
-# Beyond this a JSON number no longer names one integer.
-LARGEST_EXACT_INTEGER = 2**53
+# Beyond this a JSON number no longer names one integer: 2^53 is also what 2^53 + 1 is read as.
+LARGEST_EXACT_INTEGER = 2**53 - 1
 MOMENT = "2026-01-31T12:00:00"
+
+
+def new_identifier() -> int:
+    """Return an identifier for a record that has none, above all numbers of rows.
+
+    It is drawn by chance, so that services that know nothing of each other make different ones.
+    """
+    half = LARGEST_EXACT_INTEGER // 2 + 1
+    return half + secrets.randbelow(half)
 
 
 def _number_type(column: Column) -> Any:
@@ -63,15 +73,19 @@ def example(column: Column) -> str | int | float:
 def record_type(columns: Sequence[Column]) -> type[msgspec.Struct]:
     """Build the type of one record: a field per column, with its range and allowed values.
 
-    Fields that may be missing default to None. Attributes are named by position, because the name
-    of a column need not be a Python identifier; the JSON has the names of the contract.
+    Fields that may be missing default to None, a generated identifier to a new one. Attributes
+    are named by position, because the name of a column need not be a Python identifier; the JSON
+    has the names of the contract.
     """
     names = {f"column_{position}": column for position, column in enumerate(columns)}
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, column in names.items():
         meta = msgspec.Meta(description=described(column), examples=[example(column)])
         value = _value_type(column)
-        if column.nullable:
+        if column.generated:
+            made = msgspec.field(default_factory=new_identifier)
+            fields.append((name, Annotated[value, meta], made))
+        elif column.nullable:
             fields.append((name, Annotated[value | None, meta], None))
         else:
             fields.append((name, Annotated[value, meta]))
@@ -87,8 +101,8 @@ def record_type(columns: Sequence[Column]) -> type[msgspec.Struct]:
 
 
 def record_example(columns: Sequence[Column]) -> dict[str, Any]:
-    """Return a valid record, made of the examples of the columns."""
-    return {column.name: example(column) for column in columns}
+    """Return a valid record, made of the examples of the columns that records bring."""
+    return {column.name: example(column) for column in columns if not column.generated}
 
 
 def as_integers(field: dict[str, Any]) -> None:

@@ -1,16 +1,19 @@
 """Public tables of many kinds are adopted, or refused with a reason that a person can act on.
 
 The tables ship inside packages of the template's environment. What is proposed for each is written,
-read again and used to prepare the table; some are adopted by whole projects that then run.
+read again and used to prepare the table; some are adopted by whole projects that then run. Two
+sources other than files are among these; RUN_EVERY=1 adds the other sources, formats and engines.
 """
 
+import csv
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +21,16 @@ from typing import Any
 
 import pytest
 
-from tests import template
-from tests.test_run import IDENTITY, LIMIT_SECONDS
+from tests import adopted_sources, template
+from tests.test_run import (
+    IDENTITY,
+    LIMIT_SECONDS,
+    Project,
+    asking,
+    stages_run,
+    the_readme_is_filled_in,
+    the_service_keeps_its_description,
+)
 from tools import demo
 
 SCRIPT = Path(__file__).parent / "adopting.py"
@@ -166,6 +177,117 @@ def test_a_project_adopts_a_public_table_and_works(
             timeout=LIMIT_SECONDS,
         )
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}"
+
+
+# Answers, and last the target among the columns of the penguins.
+ANSWERS = ("task", "data_source", "data_format", "engine", "serving", "tracking")
+SOURCES = [
+    ("regression", "rest", "json", "pandas", "api", "dvclive", "body_mass_g"),
+    ("classification", "sql", "csv", "polars", "batch", "dvclive", "sex"),
+]
+if os.environ.get("RUN_EVERY"):
+    SOURCES += [
+        ("classification", "file", "avro", "polars", "api", "mlflow", "species"),
+        ("regression", "file", "protobuf", "duckdb", "batch", "dvclive", "body_mass_g"),
+        ("classification", "rest", "csv", "duckdb", "batch", "mlflow", "species"),
+        ("regression", "stream", "json", "polars", "api", "dvclive", "body_mass_g"),
+        ("classification", "stream", "avro", "pandas", "batch", "dvclive", "species"),
+        ("classification", "file", "json", "spark", "batch", "dvclive", "species"),
+    ]
+# The settings of the stand-in, and those of the source that takes its place.
+STAND_IN = {
+    "rest": r"  url: sample\n  pagination: .*\n",
+    "stream": r"  bootstrap_servers: sample .*\n  topic: penguins\n",
+}
+REAL = {
+    "rest": "  url: {address}\n  pagination: {{style: page_number, parameter: page}}\n{records}"
+    "  authentication: {{style: bearer, token_variable: BIRDS_TOKEN}}\n",
+    "stream": "  bootstrap_servers: {address}\n  topic: birds\n",
+}
+
+
+@contextmanager
+def adoptable(project: Project, folder: Path) -> Iterator[list[str]]:
+    """What to say to `make adopt` for the source of a project."""
+    if project.answers["data_source"] == "sql":
+        with adopted_sources.database(project.python, project.folder) as url:
+            yield [f"DATA={url}", "TABLE=birds.penguins"]
+    else:
+        yield [f"DATA={adopted_sources.written(project.answers['data_format'], folder)}"]
+
+
+def goes_on_to_the_source(project: Project) -> None:
+    """With its address in the settings, the source itself is read, and again only asked."""
+    source, data_format = (project.answers[name] for name in ("data_source", "data_format"))
+    real = (
+        adopted_sources.service(data_format)
+        if source == "rest"
+        else adopted_sources.topic(project.python, project.folder)
+    )
+    records = "  records: data.items\n" if data_format == "json" else ""
+    stood_in = project.json("reports/retrieval.json")
+    with real as address:
+        settings = REAL[source].format(address=address, records=records)
+        text, count = re.subn(STAND_IN[source], settings, project.text("params.yaml"))
+        assert count == 1
+        (project.folder / "params.yaml").write_text(text, encoding="utf-8")
+        project.run("make", "run")
+        assert stages_run(project.run("make", "run")) == {"retrieve"}
+    arrived = project.json("reports/retrieval.json")
+    assert arrived["source"] != stood_in["source"]
+    assert arrived["rows"] == stood_in["rows"]
+
+
+def records_without_an_identifier_are_served(project: Project, folder: Path) -> None:
+    """A record as its owner has it is answered, with an identifier of its own."""
+    if project.answers["serving"] == "api":
+        answer = json.loads(demo.predict_api(project.folder))
+        assert answer["row_number"] > 2**52
+        the_service_keeps_its_description(project)
+        where = ("--records", "data/recent.parquet", "--log", "data/served")
+        project.run(project.python, "-m", "model_deployment.replay", *where)
+        return
+    records, scored = folder / "records.csv", project.folder / "data" / "scored.csv"
+    records.write_text(adopted_sources.as_csv(adopted_sources.penguins()), encoding="utf-8")
+    project.run("make", "score", f"INPUT={records}", f"OUTPUT={scored}")
+    with scored.open(encoding="utf-8") as stream:
+        numbers = [int(row["row_number"]) for row in csv.DictReader(stream)]
+    assert numbers == list(range(1, 345))
+    project.run("make", "score", f"INPUT={records}")
+
+
+@pytest.mark.run
+@pytest.mark.parametrize("row", SOURCES, ids=["-".join(row[1:4]) for row in SOURCES])
+def test_a_project_adopts_records_of_its_source(
+    bake: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: tuple[str, ...]
+) -> None:
+    """Rows without an identifier, of birds that were seen more than once, from each source."""
+    *chosen, target = row
+    answers = dict(zip(ANSWERS, chosen, strict=True))
+    if answers["engine"] == "spark" and shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
+    for name, value in {**IDENTITY, "BIRDS_TOKEN": adopted_sources.TOKEN}.items():
+        monkeypatch.setenv(name, value)
+    project = Project(bake(**answers), {n: c[0] for n, c in template.OPTIONS.items()} | answers)
+    project.run("make", "setup")
+    project.run("git", "add", "--all")
+    project.run("git", "commit", "--quiet", "--message", "Before")
+    with adoptable(project, tmp_path) as wanted:
+        said = project.run("make", "adopt", *wanted, f"TARGET={target}", "YES=1")
+        assert "individual_id are held out together" in said
+        project.run("make", "run")
+        # without a column that grows, all records are read again; they are the same
+        assert stages_run(project.run("make", "run")) == asking(project)
+    the_readme_is_filled_in(project)
+    assert project.params()["split"]["method"] == "group"
+    records_without_an_identifier_are_served(project, tmp_path)
+    project.run("make", "monitor")
+    project.run("make", "report")
+    if project.answers["data_source"] in REAL:
+        goes_on_to_the_source(project)
+    if os.environ.get("RUN_EVERY"):
+        project.run("make", "check")
+        project.run("make", "test")
 
 
 def test_every_table_is_expected_to_work_or_to_be_refused() -> None:

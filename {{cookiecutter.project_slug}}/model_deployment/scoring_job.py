@@ -51,7 +51,8 @@ def numbered(records: nw.LazyFrame[Any], contract: Contract) -> nw.LazyFrame[Any
     frame = records.to_native()
     for column in made:
         frame = frame.withColumn(column.name, functions.monotonically_increasing_id() + 1)
-    return nw.from_native(frame)
+    complete: nw.LazyFrame[Any] = nw.from_native(frame)
+    return complete
 
 
 def score_batches(

@@ -12,6 +12,8 @@ import yaml
 
 from utils import report
 from utils.config import ProjectError, load_contract
+from utils.paths import PARTS
+from utils.readme import written_parts
 from utils.report import card, page, readme_section, to_html
 from utils.result_part import TITLE
 
@@ -120,6 +122,7 @@ def test_the_report_is_complete_and_self_contained(in_project: Path) -> None:
         "hyperparameters",
         "models",
         *(["backtest"] if load_contract().series is not None else []),
+        *written_parts(PARTS),
         TITLE.lower().replace(" ", "-"),
         "explanation-and-errors",
         "deployment",

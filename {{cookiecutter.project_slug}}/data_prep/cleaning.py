@@ -215,8 +215,9 @@ def unusable_row(contract: Contract) -> nw.Expr:
     roles = {"identifier", "timestamp", "target"}
     required = [
         column
-        for column in contract.recorded
-        if column.role in roles and not (column.role == "timestamp" and column.nullable)
+        for column in contract.columns
+        if column.role in roles
+        and not (column.assigned or (column.role == "timestamp" and column.nullable))
     ]
     return reduce(or_, [nw.col(column.name).is_null() for column in required])
 

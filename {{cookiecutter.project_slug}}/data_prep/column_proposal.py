@@ -51,6 +51,16 @@ def number_text(values: pl.Series) -> str:
     return f"a number from {low:,.6g} to {high:,.6g}, half of them up to {middle_one:,.6g}"
 
 
+def number_target(column: Column, values: pl.Series) -> Column:
+    """Return the contract of a number that is predicted."""
+    return msgspec.structs.replace(
+        column,
+        description=f"What the model predicts: {number_text(values)}.",
+        minimum=None if (values < 0).any() else 0,
+        example=middle(values),
+    )
+
+
 def numeric_column(column: Column, values: pl.Series) -> Column:
     """Return a numeric column with a range that is three times as wide as the values are."""
     low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]

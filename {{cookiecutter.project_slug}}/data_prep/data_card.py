@@ -206,10 +206,10 @@ def series_words(contract: Contract) -> list[str]:
     series = contract.series
     if series is None:
         return []
+    rows = "The rows" if series.by is None else f"The rows of one {code(series.by)}"
     return [
-        f"The rows of one {code(series.by)} are a series of one value per day, whose pattern "
-        f"repeats after {series.season} days. Inputs have to be known up to {series.horizon} days "
-        "ahead.",
+        f"{rows} are a series of one value per day, whose pattern repeats after {series.season} "
+        f"days. Inputs have to be known up to {series.horizon} days ahead.",
         "",
     ]
 

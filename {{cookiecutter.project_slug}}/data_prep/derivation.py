@@ -1,14 +1,12 @@
-"""Derived columns and the way to hold out rows, proposed from the cleaned values of a table."""
+"""Derived columns, proposed from the cleaned values of a table."""
 
 from datetime import datetime
 from typing import cast
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from data_prep.transformation import MINUTES_PER_DAY
-from utils.config import CalendarPart, Column, Interval
+from utils.config import CalendarPart, Interval
 
 SKEWED = 2.0
 LOGARITHMS = 8
@@ -17,22 +15,6 @@ DURATIONS = 2
 SEVERAL = 3
 IN_ORDER = 0.99
 WEEKDAYS_SPANNED, MONTHS_SPANNED = 3 * 7, 2 * 365
-TEST_SHARE, FOLDS = 0.2, 5
-CLASS_ROWS_HELD_OUT = 5
-# So many groups can be dealt out, none of which is more than a part of a fold.
-GROUPS, CLASS_GROUPS = 30, 2 * (FOLDS + 1)
-LARGEST_GROUP = 0.1
-
-Array = npt.NDArray[np.float64]
-
-
-def codes(values: pl.Series) -> Array:
-    """Return a column as numbers, NaN for missing, shape (n,): categories and moments, too."""
-    if values.dtype == pl.String:
-        values = values.rank("dense")
-    if values.dtype == pl.Datetime:
-        values = values.dt.epoch("s")
-    return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
 
 def durations(moments: pl.DataFrame) -> dict[str, Interval]:
@@ -81,40 +63,3 @@ def logarithms(numbers: pl.DataFrame) -> tuple[str, ...]:
         if skewness is not None and skewness >= SKEWED:
             found.append((skewness, name))
     return tuple(name for _, name in sorted(found, reverse=True)[:LOGARITHMS])
-
-
-def can_split_by_time(moments: pl.Series, outcome: pl.Series, target: Column) -> bool:
-    """Whether the newest rows and every window of cross-validation hold all classes.
-
-    Args:
-        moments: by which rows are ordered, shape (n,).
-        outcome: the target, shape (n,).
-        target: its contract.
-    """
-    if moments.n_unique() < 2 * FOLDS:
-        return False
-    ordered = outcome.gather(moments.arg_sort())
-    training = ordered.head(round(ordered.len() * (1 - TEST_SHARE)))
-    size = training.len() // (FOLDS + 1)
-    least = [(training.slice(size * number, size), 1) for number in range(FOLDS + 1)]
-    least.append((ordered.tail(ordered.len() - training.len()), CLASS_ROWS_HELD_OUT))
-    return all(
-        (piece == value).sum() >= count for piece, count in least for value in target.allowed
-    )
-
-
-def can_split_by_group(groups: pl.Series, outcome: pl.Series, target: Column) -> bool:
-    """Whether there are enough groups to hold some out, with all classes on both sides.
-
-    Args:
-        groups: the group of each row, shape (n,); rows without one are alone.
-        outcome: the target, shape (n,).
-        target: its contract.
-    """
-    known = pl.DataFrame({"group": groups, "outcome": outcome}).drop_nulls("group")
-    sizes = known["group"].value_counts()["count"]
-    if sizes.len() < GROUPS or sizes.max() > LARGEST_GROUP * groups.len():  # type: ignore[operator]
-        return False
-    spread = known.group_by("outcome").agg(pl.col("group").n_unique())
-    found = dict(spread.iter_rows())
-    return all(found.get(value, 0) >= CLASS_GROUPS for value in target.allowed)

@@ -4,10 +4,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from data_prep.drafting import Inputs, Remarks, asked_for, codes
+from data_prep.wishes import Wishes
+from utils.config import Column, Interval
 
 # From here on a column is suspected.
 SUSPICIOUS = 0.99
@@ -60,3 +65,43 @@ def suspects(columns: Mapping[str, Array], outcome: Array, *, classes: bool) -> 
         name: predictive_power(values, outcome, classes=classes) for name, values in columns.items()
     }
     return {name: power for name, power in powers.items() if power >= SUSPICIOUS}
+
+
+def without_leaks(
+    inputs: Inputs,
+    intervals: Mapping[str, Interval],
+    goal: tuple[Column, pl.Series],
+    wishes: Wishes,
+    remarks: Remarks,
+) -> dict[str, Interval]:
+    """Leave out columns that predict the target alone; returns the durations that don't.
+
+    Args:
+        inputs: the columns that go on; those that predict the target alone are removed.
+        intervals: durations by the name of their feature.
+        goal: the target and its values, shape (n,).
+        wishes: the option ``keep`` names columns to keep nevertheless.
+        remarks: what is left out is added.
+    """
+    target, outcome = goal
+    columns = {item.name: codes(item) for item in inputs.frame("numeric", "categorical")}
+    for name, interval in intervals.items():
+        end, start = (codes(inputs.values[side]) for side in (interval.end, interval.start))
+        columns[name] = end - start
+    measure = "balanced accuracy" if target.allowed else "R²"
+    found = suspects(columns, codes(outcome), classes=bool(target.allowed))
+    sources = [column.source_name for column in inputs.columns.values()]
+    kept = asked_for(wishes, "keep", [*sources, *remarks.left_out])
+    for name, power in found.items():
+        alone = f"it predicts the target alone ({measure} {power:.3f})"
+        if name in intervals:
+            remarks.notes.append(f"{name} is no feature: {alone}")
+            continue
+        source = inputs.columns[name].source_name
+        if source in kept:
+            remarks.notes.append(f"{source} is kept: {alone}")
+            continue
+        remarks.left_out[source] = f"{alone}, as a copy of it or what is known too late would"
+        remarks.notes.append(f"KEEP={source} keeps {source}, if it is known before the outcome")
+        del inputs.columns[name]
+    return {name: interval for name, interval in intervals.items() if name not in found}

@@ -1,55 +1,45 @@
 """A data contract and settings proposed for an unknown table, with what a person should know of it.
 
 What can be measured is inferred: types, roles, valid values, ranges, missing values. Units and
-weights are not guessed, and doubtful columns are left out and named.
+weights are not guessed, and doubtful columns are left out and named. What the columns are for is up
+to ``data_prep/task_proposal.py``.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
 
 from data_prep.column_names import known, safe_names
-from data_prep.column_proposal import (
-    NAMED_AS_GROUP,
-    NAMED_AS_IDENTIFIER,
-    find_identifier,
-    input_column,
-    sentinel_note,
-)
-from data_prep.derivation import (
-    GROUPS,
-    TEST_SHARE,
-    calendar,
-    can_split_by_group,
-    can_split_by_time,
-    codes,
-    durations,
-    logarithms,
+from data_prep.drafting import (
+    ROW_NUMBER,
+    SHOWN,
+    Records,
+    Remarks,
+    check_learnable,
+    identifier_columns,
+    segments,
 )
 from data_prep.inference import Found, infer, read_as
-from data_prep.leakage import suspects
-from data_prep.target_proposal import Wishes, target_column
+from data_prep.task_proposal import check_target, draft
+from data_prep.wishes import Wishes
 from utils.config import (
     ADDED_COLUMNS,
     Column,
     Contract,
     Features,
-    Interval,
     ProjectError,
     Role,
     Transformation,
 )
 
-ROW_NUMBER = "row_number"
 # The pipeline has a category of this name.
 MISSING = "missing"
 MINIMUM_ROWS = 50
-SEGMENTS = 2
-SEGMENT_CATEGORIES = 8
 MONITORED_ROWS = 100
-SHOWN = 5
+# So many inputs are named where all can be looked up.
+NAMED = 6
 
 
 class Proposal(NamedTuple):
@@ -62,8 +52,9 @@ class Proposal(NamedTuple):
         split: ``time``, ``group`` or ``random``.
         segments: categories for which results are shown.
         markers: more texts that stand for a missing value.
-        rows: the rows with a target that were looked at.
+        rows: the rows to learn from that were looked at.
         minimum_rows: recent rows from which monitoring compares.
+        settings: more entries of ``params.yaml``, by section.
         notes: what a person should know, one sentence each.
     """
 
@@ -75,49 +66,34 @@ class Proposal(NamedTuple):
     markers: tuple[str, ...]
     rows: int
     minimum_rows: int
+    settings: Mapping[str, Mapping[str, Any]]
     notes: list[str]
-
-
-class Records(NamedTuple):
-    """Rows that have a target, cleaned, by the names of the source.
-
-    Attributes:
-        columns: names and types in the contract.
-        values: the cleaned values of each column, shape (n,).
-    """
-
-    columns: dict[str, Column]
-    values: dict[str, pl.Series]
-
-
-class Remarks(NamedTuple):
-    """What is noticed on the way: sentences, and the columns left out with the reason."""
-
-    notes: list[str]
-    left_out: dict[str, str]
-
-
-class Inputs(NamedTuple):
-    """The columns that go on besides identifiers and target, by the names of the contract."""
-
-    columns: dict[str, Column]
-    values: dict[str, pl.Series]
-
-    def frame(self, *roles: Role) -> pl.DataFrame:
-        """Return the columns of some roles as a table."""
-        chosen = [name for name, column in self.columns.items() if column.role in roles]
-        return pl.DataFrame([self.values[name].alias(name) for name in chosen])
 
 
 def _checked(wishes: Wishes, names: Sequence[str]) -> Wishes:
     """Return the wishes with names as the records write them."""
     return wishes._replace(
-        target=known(wishes.target, names, "TARGET"),
+        target=wishes.target and known(wishes.target, names, "TARGET"),
         identifiers=tuple(known(name, names, "ID") for name in wishes.identifiers),
         time=wishes.time if wishes.time in {"", "none"} else known(wishes.time, names, "TIME"),
-        keep=tuple(known(name, names, "KEEP") for name in wishes.keep),
+        ignored=tuple(known(name, names, "IGNORE") for name in wishes.ignored),
         formats={known(name, names, "FORMAT"): how for name, how in wishes.formats.items()},
     )
+
+
+def _without_ignored(records: pl.DataFrame, wishes: Wishes, remarks: Remarks) -> pl.DataFrame:
+    """Return the records without the columns to leave out.
+
+    Raises:
+        ProjectError: another wish needs one of them.
+    """
+    needed = {wishes.target, wishes.time, *wishes.identifiers}
+    if both := sorted(needed & set(wishes.ignored)):
+        raise ProjectError(
+            f"IGNORE names {both[0]}, which is asked for, too. Say only one of both."
+        )
+    remarks.left_out.update(dict.fromkeys(wishes.ignored, "as IGNORE says"))
+    return records.drop(wishes.ignored)
 
 
 def _markers(
@@ -148,7 +124,7 @@ def _cleaned(
     """Infer the type of each column and clean it; returns also what more stands for missing.
 
     Raises:
-        ProjectError: too few rows have a target.
+        ProjectError: too few rows can be learned from.
     """
     names = records.columns
     found = {name: infer(records[name], markers, wishes.formats.get(name, "")) for name in names}
@@ -168,204 +144,46 @@ def _cleaned(
     columns = {
         name: _column(aliases[name], name, item) for name, item in found.items() if item.type
     }
-    target = wishes.target
-    if target not in columns or columns[target].type == "timestamp":
-        raise ProjectError(
-            f"The target {target} can't be predicted: it holds neither numbers nor classes. Name "
-            "another column as TARGET."
-        )
-    columns[target] = msgspec.structs.replace(columns[target], role="target")
     values = {
         name: read_as(records[name], column, (*markers, *more)) for name, column in columns.items()
     }
-    usable = values[target].is_not_null()
-    rows = usable.sum()
-    if rows < records.height:
-        remarks.notes.append(f"{records.height - rows:,} rows without the target are dropped")
+    return _with_target(Records(columns, values), wishes, remarks), more
+
+
+def _with_target(table: Records, wishes: Wishes, remarks: Remarks) -> Records:
+    """Return the rows that have a target, all if none was named.
+
+    Raises:
+        ProjectError: they are too few, or the target can be none.
+    """
+    name, rows, has = wishes.target, table.rows, ""
+    if name:
+        if name not in table.columns or table.columns[name].type == "timestamp":
+            raise ProjectError(
+                f"The target {name} can't be predicted: it holds neither numbers nor classes. Name "
+                "another column as TARGET."
+            )
+        table.columns[name] = msgspec.structs.replace(table.columns[name], role="target")
+        usable = table.values[name].is_not_null()
+        if not usable.all():
+            remarks.notes.append(f"{(~usable).sum():,} rows without the target are dropped")
+        rows, has = int(usable.sum()), f" have a value in the target {name}"
+        kept = {other: item.filter(usable) for other, item in table.values.items()}
+        table = Records(table.columns, kept)
     if rows < MINIMUM_ROWS:
         raise ProjectError(
-            f"{rows} rows have a value in the target {target}; {MINIMUM_ROWS} are needed to learn "
-            "anything that can be tested. Provide more rows."
+            f"{rows} rows{has or ' are there'}; {MINIMUM_ROWS} are needed to learn anything that "
+            "can be tested. Provide more rows."
         )
-    return Records(columns, {name: item.filter(usable) for name, item in values.items()}), more
+    return table
 
 
-def _identifiers(table: Records, wishes: Wishes, remarks: Remarks) -> tuple[str, ...]:
-    """Return the columns that identify a row; none if the rows have to be numbered.
-
-    Raises:
-        ProjectError: a column that was named for it is the target or can't be used.
-    """
-    others = {name: item for name, item in table.values.items() if name != wishes.target}
-    if wishes.identifiers:
-        unusable = [name for name in wishes.identifiers if name not in others]
-        if unusable:
-            raise ProjectError(f"{unusable[0]} can't identify rows. Name another column as ID.")
-        keys = pl.DataFrame([others[name].alias(name) for name in wishes.identifiers])
-        whole = keys.drop_nulls()
-        if repeated := whole.height - whole.n_unique():
-            remarks.notes.append(
-                f"{repeated:,} rows have the identifier of another row; the newest of each is kept"
-            )
-        return wishes.identifiers
-    chosen = find_identifier({name: item for name, item in others.items() if name != wishes.time})
-    if chosen:
-        remarks.notes.append(f"{chosen} identifies a row: each has a value of its own")
-        return (chosen,)
-    remarks.notes.append(f"no column identifies a row, so rows are numbered ({ROW_NUMBER})")
-    everything = pl.DataFrame([item.alias(name) for name, item in table.values.items()])
-    if repeated := everything.height - everything.n_unique():
-        remarks.notes.append(f"{repeated:,} rows repeat another one; all are kept")
-    return ()
-
-
-def _identifier_columns(names: Sequence[str], table: Records) -> list[Column]:
-    if not names:
-        text = "Number of the row, counted when it is retrieved; a record to predict needs none."
-        made = Column(ROW_NUMBER, "identifier", "integer", text, example=1, generated=True)
-        return [made]
-    found = []
-    for name in names:
-        first = table.values[name].drop_nulls()[0]
-        moment = table.columns[name].type == "timestamp"
-        found.append(
-            msgspec.structs.replace(
-                table.columns[name],
-                role="identifier",
-                description="Identifies a row.",
-                example=f"{first:%Y-%m-%dT%H:%M:%S}" if moment else first,
-            )
-        )
+def _reasons(remarks: Remarks) -> dict[str, list[str]]:
+    """Return the columns left out by the reason."""
+    found: dict[str, list[str]] = {}
+    for name, why in remarks.left_out.items():
+        found.setdefault(why, []).append(name)
     return found
-
-
-def _inputs(table: Records, apart: set[str], remarks: Remarks) -> Inputs:
-    """Return the columns besides those named in ``apart`` that go on."""
-    found = Inputs({}, {})
-    for source, column in table.columns.items():
-        if source in apart:
-            continue
-        made = input_column(column, table.values[source])
-        if isinstance(made, str):
-            remarks.left_out[source] = made
-            continue
-        if made.role == "numeric" and (note := sentinel_note(source, table.values[source])):
-            remarks.notes.append(note)
-        found.columns[made.name] = made
-        found.values[made.name] = read_as(table.values[source], made, ())
-    return found
-
-
-def _group(inputs: Inputs, remarks: Remarks) -> None:
-    """Let a column that is named like an identifier and repeats itself group the rows."""
-    for name, column in inputs.columns.items():
-        known = inputs.values[name].drop_nulls()
-        groups = known.n_unique()
-        named = NAMED_AS_IDENTIFIER if column.role == "text" else NAMED_AS_GROUP
-        few = groups < GROUPS and column.role != "text"
-        named_so = column.type in {"string", "integer"} and named.search(column.source_name)
-        if named_so and not few and groups < known.len():
-            inputs.columns[name] = msgspec.structs.replace(
-                Column(name, "group", column.type, "", source=column.source),
-                description=f"Groups rows that belong together, {groups:,} groups.",
-                nullable=column.nullable,
-                maximum_missing_share=column.maximum_missing_share,
-                example=column.example,
-            )
-            remarks.notes.append(f"{column.source_name} groups rows; no model learns from it")
-            return
-
-
-def _without_leaks(
-    inputs: Inputs, goal: Column, outcome: pl.Series, wishes: Wishes, remarks: Remarks
-) -> dict[str, Interval]:
-    """Leave out columns that predict the target alone; returns the durations that don't."""
-    intervals = durations(inputs.frame("timestamp"))
-    columns = {item.name: codes(item) for item in inputs.frame("numeric", "categorical")}
-    for name, interval in intervals.items():
-        end, start = (codes(inputs.values[side]) for side in (interval.end, interval.start))
-        columns[name] = end - start
-    measure = "balanced accuracy" if goal.allowed else "R²"
-    found = suspects(columns, codes(outcome), classes=bool(goal.allowed))
-    for name, power in found.items():
-        alone = f"it predicts the target alone ({measure} {power:.3f})"
-        if name in intervals:
-            remarks.notes.append(f"{name} is no feature: {alone}")
-            del intervals[name]
-            continue
-        source = inputs.columns[name].source_name
-        if source in wishes.keep:
-            remarks.notes.append(f"{source} is kept: {alone}")
-            continue
-        remarks.left_out[source] = f"{alone}, as a copy of it or what is known too late would"
-        remarks.notes.append(f"KEEP={source} keeps {source}, if it is known before the outcome")
-        del inputs.columns[name]
-    return intervals
-
-
-def _time(
-    inputs: Inputs, goal: Column, outcome: pl.Series, wishes: Wishes, remarks: Remarks
-) -> str:
-    """Return the moment by which the newest rows are held out, or an empty text.
-
-    Raises:
-        ProjectError: the column that was named for it does not order all rows.
-    """
-    complete = {
-        column.source_name: name
-        for name, column in inputs.columns.items()
-        if column.role == "timestamp" and not column.nullable
-    }
-    if wishes.time not in {"", "none", *complete}:
-        raise ProjectError(
-            f"TIME={wishes.time} can't order the rows: it is not a moment that every row has. "
-            "Name another column, or TIME=none for a random draw."
-        )
-    if wishes.time or not complete:
-        return complete.get(wishes.time, "")
-    # what a row knows last is when it was complete
-    means = {name: float(codes(inputs.values[name]).mean()) for name in complete.values()}
-    chosen = max(means, key=lambda name: means[name])
-    if can_split_by_time(inputs.values[chosen], outcome, goal):
-        remarks.notes.append(f"the newest rows by {chosen} are held out; TIME=none draws them")
-        return chosen
-    remarks.notes.append(
-        f"rows are held out at random: ordered by {chosen}, parts of them would lack a class"
-    )
-    return ""
-
-
-def _split(inputs: Inputs, goal: Column, outcome: pl.Series, time: str, remarks: Remarks) -> str:
-    """Return the method by which rows are held out, given the moment that orders them, if any."""
-    if time:
-        return "time"
-    for name, column in inputs.columns.items():
-        if column.role == "group" and can_split_by_group(inputs.values[name], outcome, goal):
-            remarks.notes.append(f"rows of one {column.source_name} are held out together or not")
-            return "group"
-    return "random"
-
-
-def _check_learnable(inputs: Inputs, derived: Transformation, remarks: Remarks) -> None:
-    learned = inputs.frame("numeric", "categorical").width
-    if learned or derived.elapsed_days or derived.calendar:
-        return
-    reasons = "; ".join(f"{name}: {why}" for name, why in list(remarks.left_out.items())[:SHOWN])
-    raise ProjectError(
-        "No column is left that a model could learn from; texts with many different values are "
-        f"none{f' ({reasons})' if reasons else ''}. Derive numbers or categories from them first, "
-        "such as lengths, counts or topics."
-    )
-
-
-def _segments(inputs: Inputs) -> tuple[str, ...]:
-    """Return the categorical columns with the fewest categories."""
-    few = sorted(
-        (len(column.allowed), name)
-        for name, column in inputs.columns.items()
-        if column.role == "categorical" and len(column.allowed) <= SEGMENT_CATEGORIES
-    )
-    return tuple(name for _, name in few[:SEGMENTS])
 
 
 def propose(
@@ -383,48 +201,59 @@ def propose(
     Raises:
         ProjectError: nothing sensible can be learned from the table, or a column is not there.
     """
+    check_target(wishes)
     wishes = _checked(wishes, records.columns)
     remarks = Remarks([], {})
+    records = _without_ignored(records, wishes, remarks)
     cleaned, more = _cleaned(records, wishes, markers, remarks)
-    outcome = cleaned.values[wishes.target]
-    goal = target_column(cleaned.columns[wishes.target], outcome, wishes)
-    identifiers = _identifiers(cleaned, wishes, remarks)
-    inputs = _inputs(cleaned, {wishes.target, *identifiers}, remarks)
-    _group(inputs, remarks)
-    intervals = _without_leaks(inputs, goal, outcome, wishes, remarks)
-    time = _time(inputs, goal, outcome, wishes, remarks)
-    derived = Transformation(
-        elapsed_days=intervals,
-        calendar=calendar(inputs.frame("timestamp")),
-        logarithm=logarithms(inputs.frame("numeric")),
-    )
-    _check_learnable(inputs, derived, remarks)
+    drafted = draft(cleaned, wishes, remarks)
+    inputs, time = drafted.inputs, drafted.time
+    check_learnable(inputs, drafted.transformation, remarks)
     # the first moment is the one by which rows are ordered
     ordered = sorted(
         inputs.columns.values(), key=lambda item: (item.role != "timestamp", item.name != time)
     )
-    absent = "; ".join(f"{name} ({why})" for name, why in remarks.left_out.items())
+    absent = [f"{', '.join(names)} ({why})" for why, names in _reasons(remarks).items()]
+    rows = cleaned.rows
     contract = Contract(
         table=table,
-        description=f"One row per record, with {goal.source_name} as the target.",
+        description=drafted.description,
         provenance=(
             f"Read from {origin}. Types, roles, ranges and categories were inferred from "
-            f"{outcome.len():,} rows when the project adopted the table."
-            + (f" Left out: {absent}." if absent else "")
+            f"{rows:,} rows when the project adopted the table."
+            + (f" Left out: {'; '.join(absent)}." if absent else "")
         ),
-        columns=(*_identifier_columns(identifiers, cleaned), *ordered, goal),
+        columns=(
+            *identifier_columns(drafted.identifiers, cleaned),
+            *ordered,
+            *([drafted.goal] if drafted.goal else []),
+        ),
+        unique=drafted.unique,
+        series=drafted.series,
     )
     return Proposal(
         contract=contract,
-        transformation=derived,
+        transformation=drafted.transformation,
         features=Features({}),
-        split=_split(inputs, goal, outcome, time, remarks),
-        segments=_segments(inputs),
+        split=drafted.split,
+        segments=segments(inputs),
         markers=more,
-        rows=outcome.len(),
-        minimum_rows=min(MONITORED_ROWS, round(outcome.len() * TEST_SHARE) // 2),
+        rows=rows,
+        minimum_rows=max(1, min(MONITORED_ROWS, round(rows * drafted.held_out) // 2)),
+        settings=drafted.settings,
         notes=[
             *remarks.notes,
-            *(f"{name} is left out: {why}" for name, why in remarks.left_out.items()),
+            *(
+                f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {why}"
+                for why, names in _reasons(remarks).items()
+            ),
         ],
     )
+
+
+def named_inputs(contract: Contract, *apart: str) -> str:
+    """Return the names of the inputs of the model as the end of a phrase, besides some."""
+    columns = contract.with_role("numeric", "categorical")
+    names = [column.name for column in columns if column.name not in apart]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f": {', '.join(names[:NAMED])}{more}" if names else ""

@@ -1,12 +1,13 @@
 """The target proposed for an unknown table: its classes or its range, if it can be predicted."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import polars as pl
 
-from data_prep.column_proposal import MAXIMUM_CATEGORIES, middle, number_text
+from data_prep.column_proposal import MAXIMUM_CATEGORIES, number_target
+from data_prep.wishes import Wishes
 from utils.config import Column, ProjectError
 
 SMALLEST_CLASS = 10
@@ -16,31 +17,6 @@ ROWS_PER_CLASS = 10
 SHOWN = 5
 # Answers that are the ones that count, of a pair.
 POSITIVE = {"yes", "true", "1", "y", "t", "positive", "pos", "died", "dead", "failed", "bad"}
-
-
-class Wishes(NamedTuple):
-    """What a person said about the table.
-
-    Attributes:
-        target: the column to predict, as the records call it.
-        task: classification or regression.
-        explicit: whether a person named the task.
-        identifiers: columns that identify a row, none to find them.
-        time: the column by whose order rows are held out, ``none`` for a random draw, empty to find
-            it.
-        keep: columns to keep although they predict the target alone.
-        formats: how columns write moments, by column.
-        reserved: names that columns can't have, because answers have them.
-    """
-
-    target: str
-    task: str
-    explicit: bool = False
-    identifiers: tuple[str, ...] = ()
-    time: str = ""
-    keep: tuple[str, ...] = ()
-    formats: Mapping[str, str] = {}
-    reserved: frozenset[str] = frozenset()
 
 
 def _pair(values: Sequence[Any], counts: Mapping[Any, int]) -> tuple[Any, Any]:
@@ -65,15 +41,6 @@ def _other_task(wishes: Wishes, reason: str) -> ProjectError:
     return ProjectError(
         f"{reason}, and this project is for {wishes.task}. Render one for {other} and adopt the "
         f"table there: `cookiecutter TEMPLATE task={other}`; or name another TARGET."
-    )
-
-
-def _regression_target(column: Column, values: pl.Series) -> Column:
-    return msgspec.structs.replace(
-        column,
-        description=f"What the model predicts: {number_text(values)}.",
-        minimum=None if (values < 0).any() else 0,
-        example=middle(values),
     )
 
 
@@ -130,7 +97,7 @@ def target_column(column: Column, values: pl.Series, wishes: Wishes) -> Column:
             f"that its task is {' or '.join(sorted(fitting))}",
         )
     if wishes.task == "regression":
-        return _regression_target(column, values)
+        return number_target(column, values)
     classes = _classes(counts, wishes)
     shares = ", ".join(f"{value}: {counts[value] / rows:.1%}" for value in classes[-SHOWN:])
     return msgspec.structs.replace(

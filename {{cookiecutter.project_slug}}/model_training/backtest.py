@@ -73,9 +73,10 @@ class Backtest(msgspec.Struct, frozen=True):
 def forecast_rows(contract: Contract, decision: Decision) -> pl.DataFrame:
     """Return all rows that were forecast, with day, origin, series, value, forecast and interval.
 
-    They are ordered by day and series.
+    They are ordered by day and series; a single one is called like the target.
     """
     keys, target, series = contract.identifiers, contract.target.name, series_of(contract)
+    named = pl.lit(target) if series.by is None else pl.col(series.by)
     parts = []
     for rows, answers, held_out in ((TRAIN, OUT_OF_FOLD, False), (TEST, PREDICTIONS, True)):
         answered = pl.read_parquet(answers)
@@ -92,7 +93,7 @@ def forecast_rows(contract: Contract, decision: Decision) -> pl.DataFrame:
         known = pl.read_parquet(rows).select(
             *keys,
             pl.col(series.time).dt.date().alias("day"),
-            pl.col(series.by).alias("series"),
+            named.alias("series"),
             pl.col(target).cast(pl.Float64).alias("value"),
         )
         parts.append(said.join(known, on=keys, how="inner"))

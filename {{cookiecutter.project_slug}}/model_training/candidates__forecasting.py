@@ -70,12 +70,15 @@ def candidates(
 def layout(names: FeatureNames, contract: Contract, series: Series) -> Layout:
     """Return where the encoded inputs have the day and the flags of the series.
 
-    Numbers come first, then the flags of each category, the last of which is a missing one.
+    Numbers come first, then the flags of each category, the last of which is a missing one. A
+    single series has no flags.
     """
+    day = names.numeric.index(f"{series.time}_day")
+    if series.by is None:
+        return Layout(day, 0, 0)
     allowed = {column.name: column.allowed for column in contract.with_role("categorical")}
     before = names.categorical[: names.categorical.index(series.by)]
     first = len(names.numeric) + sum(len(allowed[name]) + 1 for name in before)
-    day = names.numeric.index(f"{series.time}_day")
     return Layout(day, first, first + len(allowed[series.by]))
 
 

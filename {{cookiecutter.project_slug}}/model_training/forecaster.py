@@ -34,7 +34,7 @@ class Layout(NamedTuple):
     """Where the encoded inputs have what tells when and of which series a row is.
 
     ``day`` is the column with the number of the day; the flags of the series are the columns from
-    ``first`` to before ``end``.
+    ``first`` to before ``end``, none of a single series.
     """
 
     day: int
@@ -160,7 +160,7 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def _series_count(self) -> int:
         where = Layout(*self.layout)
-        return where.end - where.first
+        return max(1, where.end - where.first)
 
     @property
     def last_(self) -> int:
@@ -173,6 +173,8 @@ class Forecaster(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def _codes(self, inputs: Array) -> Places:
         """Return the number of the series of each row, from 1; 0 is one that is not known."""
         where = Layout(*self.layout)
+        if where.first == where.end:
+            return np.ones(len(inputs), dtype=np.int64)
         flags = inputs[:, where.first : where.end]
         return (flags @ np.arange(1.0, self._series_count + 1)).astype(np.int64)
 

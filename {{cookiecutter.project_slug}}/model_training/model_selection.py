@@ -127,7 +127,10 @@ def _learned(
     value: Value,
     task: tuple[float, Rows, Rows],
 ) -> tuple[int, float, float] | None:
-    """Return rows used, training and validation score of a task (share, training, validation)."""
+    """Return rows used, training and validation score of a task (share, training, validation).
+
+    There is none where nothing can be learned, or where the metric is undefined.
+    """
     share, training, validation = task
     inputs, outcome, weights = data
     part = part_of(training, share)
@@ -138,7 +141,7 @@ def _learned(
         metric.function(outcome[rows], scores(fitted, inputs.iloc[rows]), weights[rows], value)
         for rows in (part, validation)
     )
-    return part.size, train, validated
+    return (part.size, train, validated) if np.isfinite([train, validated]).all() else None
 
 
 def learning_curve(

@@ -54,34 +54,49 @@ def _columns(source: str, places: list[int], output: str) -> Part:
     return [node], [constant(name, np.array(places, dtype=np.int64))]
 
 
+def _before_series(model: Forecaster, source: str, output: str) -> Part:
+    """Return what gives how many rows of the table stand before those of a series, shape (n, 1).
+
+    Of a single series, whose rows follow those of the mean of all, it is one number.
+    """
+    where, days = Layout(*model.layout), float(model.table_.shape[1])
+    if where.first == where.end:
+        return [], [constant(output, np.array([[days]]))]
+    nodes, constants = _columns(source, list(range(where.first, where.end)), "flags")
+    nodes += [
+        helper.make_node("MatMul", ["flags", "one_by_one"], ["series"]),
+        helper.make_node("Mul", ["series", "days"], [output]),
+    ]
+    numbers = np.arange(1.0, where.end - where.first + 1).reshape(-1, 1)
+    return nodes, [*constants, constant("one_by_one", numbers), constant("days", np.array(days))]
+
+
 def _looked_up(model: Forecaster, source: str, output: str) -> Part:
     """Return what looks up the rows of the table, shape (n, columns), with the basis of the series.
 
     Its nodes also give ``undated`` and ``is_beyond``, each of shape (n, 1).
     """
     where = Layout(*model.layout)
-    _, days, width = model.table_.shape
+    width = model.table_.shape[2]
     day_nodes, day_constants = _columns(source, [where.day], "any_day")
-    flag_nodes, flag_constants = _columns(source, list(range(where.first, where.end)), "flags")
+    series_nodes, series_constants = _before_series(model, source, "before_series")
     numbers = {
         "next_day": model.last_ + 1,
         "furthest": model.last_ + model.horizon,
         "season": model.season,
         "zero": 0,
         "first_day": model.first_,
-        "days": days,
     }
     constants = [
         *day_constants,
-        *flag_constants,
+        *series_constants,
         *(constant(name, np.array(number, dtype=np.float64)) for name, number in numbers.items()),
-        constant("one_by_one", np.arange(1.0, where.end - where.first + 1).reshape(-1, 1)),
         constant("row_of_places", np.array([-1], dtype=np.int64)),
         constant("table", model.table_.reshape(-1, width)),
     ]
     nodes: Nodes = [
         *day_nodes,
-        *flag_nodes,
+        *series_nodes,
         helper.make_node("Floor", ["any_day"], ["whole_day"]),
         helper.make_node("IsNaN", ["whole_day"], ["undated"]),
         helper.make_node("Where", ["undated", "next_day", "whole_day"], ["asked_day"]),
@@ -94,8 +109,6 @@ def _looked_up(model: Forecaster, source: str, output: str) -> Part:
         helper.make_node("Sub", ["asked_day", "days_back"], ["day"]),
         helper.make_node("Sub", ["day", "first_day"], ["any_place"]),
         helper.make_node("Max", ["any_place", "zero"], ["place"]),
-        helper.make_node("MatMul", ["flags", "one_by_one"], ["series"]),
-        helper.make_node("Mul", ["series", "days"], ["before_series"]),
         helper.make_node("Add", ["before_series", "place"], ["row"]),
         helper.make_node("Cast", ["row"], ["whole_row"], to=TensorProto.INT64),
         helper.make_node("Reshape", ["whole_row", "row_of_places"], ["rows"]),

@@ -75,7 +75,8 @@ def test_another_table_is_adopted_and_git_undoes_it(
     assert params.project.name == "A *new* project"
     assert list((folder / "data/source").glob("other_table*"))
     assert README.read_text(encoding="utf-8").startswith("# A \\*new\\* project\n")
-    assert f"| `{target}` | target |" in README.read_text(encoding="utf-8")
+    shown = README.read_text(encoding="utf-8")
+    assert all(f"| `{column.name}` | {column.role} |" in shown for column in contract.columns)
     for name, text in before.items():
         assert (folder / "tests/sample" / name).read_text() == text
         assert text.splitlines()[0] in (folder / name).read_text(), "comments stay"
@@ -94,10 +95,11 @@ def test_another_table_is_adopted_and_git_undoes_it(
     ("arguments", "message"),
     [
         ([], r"Nothing was changed\. Run it again with YES=1"),
-        (["--target", "no_such_column"], "no column 'no_such_column' for TARGET"),
+        (["--target", "no_such_column"], "no column 'no_such_column' for TARGET|has no target"),
+        (["--ignore", "no_such_column"], "no column 'no_such_column' for IGNORE"),
         (["--data", ""], "Say which table"),
         (["--data", "absent"], "absent.*(not found|not a file)"),
-        (["--task", "clustering"], "For TASK=clustering, render another one"),
+        (["--task", "another"], "For TASK=another, render another one"),
         (["--format", "x"], "not written as COLUMN=PATTERN"),
     ],
 )
@@ -158,32 +160,6 @@ one:
 # About two.
 two: {}
 """
-
-
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        (344, {"forest": 3, "boosting": {"low": 3, "high": 17, "log": True, "start": 6}}),
-        (60, {"forest": 2, "boosting": {"low": 2, "high": 3, "log": True, "start": 2}}),
-        (2000, {"forest": 20, "boosting": {"low": 10, "high": 100, "log": True, "start": 40}}),
-    ],
-)
-def test_candidates_fit_the_size_of_the_table(rows: int, expected: dict[str, object]) -> None:
-    text = """    forest: {n_estimators: 200, min_samples_leaf: 20}
-    boosting:
-      loss: quantile
-      quantile: 0.667 # costs least
-      max_leaf_nodes: {low: 3, high: 80, start: 40}
-      min_samples_leaf: {low: 10, high: 100, log: true, start: 40}
-"""
-    changed = adopt.candidates_text(text, rows)
-    found = yaml.safe_load(changed)
-    leaves = {name: settings["min_samples_leaf"] for name, settings in found.items()}
-    assert leaves == expected
-    assert found["boosting"]["loss"] == "quantile"
-    assert "quantile: 0.5 # costs least" in changed
-    assert found["boosting"]["max_leaf_nodes"] == {"low": 3, "high": 80, "start": 40}
-    assert adopt.candidates_text(changed, rows) == changed
 
 
 def test_entries_change_and_comments_stay() -> None:

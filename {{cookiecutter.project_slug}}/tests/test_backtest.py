@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from matplotlib.patches import Rectangle
 
+from data_prep.data_card import series_words
 from data_viz.backtest_plots import (
     DAY,
     SHOWN_SERIES,
@@ -95,7 +97,12 @@ def test_more_series_than_can_be_seen_are_counted() -> None:
 
 
 def test_the_data_card_says_what_a_series_is(in_project: Path) -> None:
-    series = series_of(load_contract())
+    contract = load_contract()
+    series = series_of(contract)
+    alone = msgspec.structs.replace(contract, series=msgspec.structs.replace(series, by=None))
+    assert series_words(alone)[0].startswith("The rows are a series of one value per day")
+    selection = convert(read_json(in_project / SELECTION), Selection, "")
+    assert set(forecast_rows(alone, selection.decision)["series"]) == {contract.target.name}
     card = (in_project / "reports/data_card.md").read_text(encoding="utf-8")
     assert f"The rows of one `{series.by}` are a series of one value per day" in card
     assert f"known up to {series.horizon} days ahead" in card

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -141,7 +142,7 @@ def graph_of(model: Forecaster) -> InferenceSession:
     graph = helper.make_graph(
         nodes,
         "forecaster",
-        [helper.make_tensor_value_info("encoded", TensorProto.DOUBLE, [None, 6])],
+        [helper.make_tensor_value_info("encoded", TensorProto.DOUBLE, [None, None])],
         [helper.make_tensor_value_info("score", TensorProto.DOUBLE, score_shape(model))],
         constants,
     )
@@ -162,6 +163,22 @@ def test_the_graph_repeats_the_forecaster_on_any_day(fitted: Forecaster) -> None
     assert set(expected[:, 2]) == {FORECAST, BEYOND_HORIZON, UNKNOWN_SERIES, NO_HISTORY}
     assert (served[:, :3] == expected[:, :3]).all()
     assert np.abs(served[:, 3] / expected[:, 3] - 1).max() < 1e-12
+
+
+@pytest.mark.parametrize("name", REGRESSORS)
+def test_a_single_series_needs_no_column_that_names_it(name: str) -> None:
+    inputs, sold = rows(FIRST, DAYS)
+    alone = forecaster(name).set_params(layout=(1, 0, 0))
+    alone.fit(inputs[1::SERIES, :3], sold[1::SERIES])
+    ahead, coming = rows(FIRST + DAYS, HORIZON)
+    found = alone.predict(ahead[1::SERIES, :3])
+    assert (found[:, 2] == FORECAST).all()
+    relative = np.abs(point(found) - coming[1::SERIES]) / coming[1::SERIES]
+    assert np.median(relative) < (0.4 if name == "naive" else 0.1)
+    wider = np.concatenate([inputs, ahead])[:, :3]
+    wider[::5, 1] = np.nan
+    served = graph_of(alone).run(["score"], {"encoded": wider})[0]
+    assert np.abs(served - alone.predict(wider)).max() < 1e-9
 
 
 def test_a_saved_forecaster_is_the_same(fitted: Forecaster, tmp_path: Path) -> None:
@@ -202,6 +219,8 @@ def test_the_model_knows_where_day_and_series_are(project: Path) -> None:
     allowed = next(column.allowed for column in contract.columns if column.name == series.by)
     named = np.array(allowed)[encoded[:, where.first : where.end].argmax(axis=1)]
     assert (named == table[series.by]).all()
+    alone = layout(names, contract, msgspec.structs.replace(series, by=None))
+    assert alone == (where.day, 0, 0)
 
 
 def test_the_served_model_forecasts_days_that_have_not_come(

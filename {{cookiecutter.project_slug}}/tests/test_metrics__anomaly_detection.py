@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -35,6 +35,7 @@ def both(scores: np.ndarray) -> np.ndarray:
     return np.stack([np.full(scores.size, 0.5), scores], axis=1)
 
 
+@settings(deadline=None)
 @given(rows=ROWS)
 def test_metrics_agree_with_the_standard_libraries(rows: list[tuple[int, int, int]]) -> None:
     target, scores, weights = (np.array(side, dtype=np.float64) for side in zip(*rows, strict=True))

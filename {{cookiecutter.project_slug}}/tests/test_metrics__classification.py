@@ -171,6 +171,7 @@ def test_metrics_apply_to_the_classes_there_are() -> None:
     assert single == {"precision", "recall", "precision_macro"}
 
 
+@settings(deadline=None)
 @given(
     second=st.lists(st.floats(0, 1), min_size=1),
     worth=st.lists(st.integers(-50, 50), min_size=4, max_size=4),

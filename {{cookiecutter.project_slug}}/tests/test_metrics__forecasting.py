@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
@@ -29,6 +29,7 @@ def scored(forecasts: np.ndarray, unit: float = 1.0, ahead: np.ndarray | None = 
     return np.column_stack([steps, np.full(size, unit), np.zeros(size), forecasts])
 
 
+@settings(deadline=None)
 @given(pairs=PAIRS)
 def test_metrics_agree_with_the_standard_library(pairs: list[tuple[float, float]]) -> None:
     target, forecasts = (np.array(side) for side in zip(*pairs, strict=True))

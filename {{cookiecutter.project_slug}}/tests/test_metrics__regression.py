@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
@@ -22,6 +22,7 @@ def scored(predicted: np.ndarray) -> np.ndarray:
     return np.column_stack([np.ones(predicted.size), predicted])
 
 
+@settings(deadline=None)
 @given(pairs=PAIRS)
 def test_metrics_agree_with_the_standard_libraries(pairs: list[tuple[float, float]]) -> None:
     target, scores = (np.array(side) for side in zip(*pairs, strict=True))

@@ -25,6 +25,7 @@ from model_training.model_selection import (
     BASELINE,
     choose,
     fit,
+    learning_curve,
     out_of_fold,
     pipeline,
 )
@@ -46,6 +47,9 @@ from utils.config import (
 )
 from utils.files import read_json
 from utils.metrics import METRICS, Metric, levels
+
+# Parts of the rows with fewer have no value of a metric of these tests.
+SMALL = 60
 
 
 def test_encoder_learns_only_from_the_rows_it_is_fitted_on(contract: Contract) -> None:
@@ -243,6 +247,25 @@ def test_a_metric_that_can_be_had_for_the_asking_is_not_compared(trained: Traine
     )
     assert model == baseline == Estimate(1, 1, 1)
     assert improvement == Estimate(None, None, None)
+
+
+def test_a_learning_curve_leaves_out_parts_without_a_value(trained: Trained) -> None:
+    folds = make_folds(trained.train, trained.outcome, trained.contract, trained.params.split)
+    selection, weights = trained.params.selection, np.ones(len(trained.inputs))
+    large: Metric = Metric(
+        "large", "", True, lambda _, found, *__: float(len(found)) if len(found) > SMALL else np.nan
+    )
+    points = starting_points(selection.candidates)
+    model = pipeline(
+        candidates(points, selection.metric, 1)[BASELINE], trained.names, trained.contract
+    )
+    data = (trained.inputs, trained.outcome, weights)
+    engine = trained.params.engine
+    curve = learning_curve(model, data, folds, large, trained.value, engine=engine)
+    assert curve
+    assert all(point.rows > SMALL and point.validation > SMALL for point in curve)
+    never = large._replace(function=lambda *_: float("nan"))
+    assert learning_curve(model, data, folds, never, trained.value, engine=engine) == []
 
 
 def test_segments_cover_every_row_once(trained: Trained, project: Path) -> None:

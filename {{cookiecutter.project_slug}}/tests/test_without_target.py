@@ -17,7 +17,7 @@ from data_viz.exploration_plots import exploration_figures
 from data_viz.summaries import asked, rank_correlations, relations
 from model_training.data_preprocessing import target
 from model_training.splitting import split
-from utils.config import NO_TARGET, Contract, Split
+from utils.config import NO_TARGET, Column, Contract, Split
 
 ROWS = 60
 
@@ -57,6 +57,14 @@ def test_what_stands_for_a_missing_target_has_no_name(
 
 def test_no_row_is_dropped_for_lack_of_a_target(orders: Frame, unlabelled: Contract) -> None:
     assert usable(orders, unlabelled).shape[0] == ROWS
+
+
+def test_a_row_that_is_only_numbered_needs_no_other_column(orders: Frame) -> None:
+    number = Column("row_number", "identifier", "integer", "", generated=True)
+    price = Column("price", "numeric", "float", "", nullable=True)
+    alone = Contract("orders", "", "", (number, price))
+    numbered = orders.with_columns(price=nw.lit(None, nw.Float64)).with_row_index("row_number")
+    assert usable(numbered, alone).shape[0] == ROWS
 
 
 def test_the_exploration_asks_nothing_about_a_target(orders: Frame, unlabelled: Contract) -> None:

@@ -1,9 +1,10 @@
 """Adoption: the project becomes one for another table, without a change to its code.
 
-Usage: ``python -m utils.adopt --data PATH --target COLUMN``. Types, roles and valid values of the
-columns are inferred; the data contract, the settings, the README and the data are written after a
-look at the difference. The bundled sample moves to ``tests/sample``, on which the tests go on
-running. Nothing changes if the table is refused, and git undoes what was written.
+Usage: ``python -m utils.adopt --data PATH``, with what a person can say of the table as options;
+``--help`` lists them. Types, roles and valid values of the columns are inferred; the data contract,
+the settings, the README and the data are written after a look at the difference. The bundled sample
+moves to ``tests/sample``, on which the tests go on running. Nothing changes if the table is
+refused, and git undoes what was written.
 """
 
 import argparse
@@ -28,9 +29,11 @@ from data_prep.preview import ROWS, SOURCE_FOLDER, Preview
 from data_prep.proposal import Proposal, propose
 from data_prep.raw_store import Batch, append
 from data_prep.storage import read_table
-from data_prep.target_proposal import Wishes
+from data_prep.task_proposal import OPTIONS, USAGE
 from data_prep.validation import validate
+from data_prep.wishes import Wishes, listed
 from model_deployment.postprocessing import output_columns
+from utils.adopted import descriptions, settings_text
 from utils.config import (
     PARAMS_PATH,
     SCHEMA_PATH,
@@ -55,9 +58,6 @@ THOUSAND = 1000
 # Targets with more values have no answers that are named like them.
 FEW = 200
 BINARY = Column("target", "target", "integer", "", allowed=(0, 1))
-# A leaf of a tree never needs more than one in so many rows; of a range, the ends and the start.
-LEAF_PARTS = {"": 100, "low": 100, "start": 50, "high": 20}
-SMALLEST_LEAF = {"": 2, "low": 2, "start": 2, "high": 3}
 
 
 class Change(NamedTuple):
@@ -83,46 +83,6 @@ def _entries(values: Mapping[str, Any]) -> list[str]:
 
 def _mapping(name: str, values: Mapping[str, Any]) -> list[str]:
     return [f"  {name}:", *_entries(values)] if values else [f"  {name}: {{}}"]
-
-
-def _value(contract: Contract, params: Params) -> tuple[list[str], str]:
-    """Return neutral values of right and wrong predictions, and what they mean."""
-    currency = f"  currency: {inline(params.value.get('currency', 'EUR'))}"
-    if not contract.target.allowed:
-        costs = ["  cost_per_unit_too_high: 1", "  cost_per_unit_too_low: 1"]
-        unit = (
-            f"What an error of 1 in {contract.target.name} costs, if the prediction is too high or"
-        )
-        return [currency, *costs], f"{unit} too low."
-    worth = ["  right: 1", "  wrong: 0", "  listed: []"]
-    return (
-        [currency, *worth],
-        "What a decision is worth: of all right ones, all wrong ones, and those that are listed.",
-    )
-
-
-def candidates_text(text: str, rows: int) -> str:
-    """Return the settings with candidates that fit the table; other settings stay.
-
-    Trees of a small table get smaller leaves. The quantile becomes the one that costs least when
-    errors on both sides cost the same.
-
-    Args:
-        text: the settings.
-        rows: of the table.
-    """
-
-    def limited(found: re.Match[str]) -> str:
-        key = found["key"] or ""
-        limit = max(SMALLEST_LEAF[key], rows // LEAF_PARTS[key])
-        return f"{found['before']}{min(int(found['number']), limit)}"
-
-    def leaf(found: re.Match[str]) -> str:
-        pattern = r"(?P<before>(?:(?P<key>low|high|start): |^min_samples_leaf: ))(?P<number>\d+)"
-        return re.sub(pattern, limited, found[0])
-
-    text = re.sub(r"\bmin_samples_leaf: (?:\d+|\{[^}]*\})", leaf, text)
-    return re.sub(r"\bquantile: [^\s,}]+", "quantile: 0.5", text)
 
 
 def params_text(
@@ -159,33 +119,14 @@ def params_text(
         "random": "the rows held out are drawn; or time: the newest",
         "group": "whole groups of rows are held out; or: random, or time: the newest",
     }
-    line = f"  method: {proposal.split} # {held_out[proposal.split]}"
-    text = replace_line(text, r"^  method: (?:time|random|group)( #.*)?$", line)
+    if proposal.split != params.split.method:
+        line = f"  method: {proposal.split} # {held_out[proposal.split]}"
+        text = replace_line(text, r"^  method: (?:time|random|group)( #.*)?$", line)
     text = set_entries(text, "evaluation", {"segments": list(proposal.segments)})
     text = set_entries(text, "monitoring", {"minimum_rows": proposal.minimum_rows})
-    values, meaning = _value(contract, params)
-    text = replace_section(text, "value", values, meaning)
-    return candidates_text(text, proposal.rows)
-
-
-def descriptions(contract: Contract) -> dict[str, str]:
-    """Return the description of the project, of what its model sees and of what it answers."""
-    target = contract.target
-    inputs = [column.name for column in contract.with_role("numeric", "categorical")]
-    shown = ", ".join(inputs[:6]) + (f" and {len(inputs) - 6} more" if len(inputs) > 6 else "")  # noqa: PLR2004
-    answer = f"The expected {target.name}"
-    if len(target.allowed) == 2:  # noqa: PLR2004
-        answer = f"The probability that {target.name} is {target.allowed[1]}"
-    elif target.allowed:
-        answer = f"The probability of each of the {len(target.allowed)} classes of {target.name}"
-    asked = f"How large {target.name} of a record of {contract.table} is"
-    if target.allowed:
-        asked = f"Which {target.name} a record of {contract.table} has"
-    return {
-        "description": asked,
-        "model_input": f"One record of {contract.table}" + (f": {shown}" if shown else ""),
-        "model_output": answer,
-    }
+    for section, entries in proposal.settings.items():
+        text = set_entries(text, section, entries)
+    return settings_text(text, params, proposal)
 
 
 def readme_text(text: str, contract: Contract, name: str, project: Project) -> str:
@@ -365,15 +306,11 @@ def _formats(texts: list[str]) -> dict[str, str]:
     return found
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="the table: a path, URL or database")
-    parser.add_argument("--target", required=True, help="the column to predict")
-    parser.add_argument("--task", default="", help="classification or regression; inferred")
+    parser.add_argument("--target", default="", help="the column that the model is about")
+    parser.add_argument("--task", default="", help="what the project is for, to check it")
     parser.add_argument(
         "--table", default="", help="table of a database, or a name for the records"
     )
@@ -381,10 +318,12 @@ def _arguments() -> argparse.Namespace:
         "--id", default="", help="columns that identify a row, with commas; inferred"
     )
     parser.add_argument("--time", default="", help="column that orders rows, or none; inferred")
-    parser.add_argument("--keep", default="", help="columns to keep that predict the target alone")
+    parser.add_argument("--ignore", default="", help="columns to leave out, with commas")
     parser.add_argument(
         "--format", default=[], action="append", help="COLUMN=PATTERN of its moments"
     )
+    for name, meaning in OPTIONS.items():
+        parser.add_argument(f"--{name}", default="", help=meaning)
     parser.add_argument("--name", default="", help="a new name of the project")
     parser.add_argument("--yes", default=False, action="store_true", help="write without asking")
     return parser.parse_args()
@@ -427,19 +366,20 @@ def wishes(arguments: argparse.Namespace, params: Params, records: pl.DataFrame)
         target=arguments.target,
         task=task,
         explicit=bool(arguments.task),
-        identifiers=_names(arguments.id),
+        identifiers=listed(arguments.id),
         time=arguments.time,
-        keep=_names(arguments.keep),
+        ignored=listed(arguments.ignore),
         formats=_formats(arguments.format),
         reserved=answered(records, arguments.target),
+        options={name: getattr(arguments, name) for name in OPTIONS},
     )
 
 
 def main() -> None:
     """Look at the table, show what would change, ask, and write it."""
     arguments, root = _arguments(), Path()
-    if not arguments.data or not arguments.target:
-        raise ProjectError("Say which table and which column: make adopt DATA=table TARGET=column.")
+    if not arguments.data:
+        raise ProjectError(f"Say which table: {USAGE}.")
     params = load_params()
     check_undoable(root)
     found = preview(arguments.data, arguments.table)

@@ -138,11 +138,12 @@ class Unique(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What makes rows the daily values of series, for tasks that look ahead.
 
-    ``by`` names the column that tells the series apart, ``time`` the one with the day. The pattern
-    of a series repeats after ``season`` days, and up to ``horizon`` days ahead are forecast.
+    ``by`` names the column that tells the series apart, None if there is a single one, and ``time``
+    the one with the day. The pattern of a series repeats after ``season`` days, and up to
+    ``horizon`` days ahead are forecast.
     """
 
-    by: str
+    by: str | None
     time: str
     season: int
     horizon: int
@@ -536,7 +537,7 @@ def _series_problems(contract: Contract) -> Iterable[str]:
     if series is None:
         return
     names = {column.name for column in contract.with_role("categorical") if column.allowed}
-    if series.by not in names:
+    if series.by is not None and series.by not in names:
         yield (
             f"series.by names {series.by!r}, but must name a categorical column that lists all "
             "series under allowed"

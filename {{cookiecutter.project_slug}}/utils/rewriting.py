@@ -76,15 +76,27 @@ def _column(column: Column) -> dict[str, Any]:
 def contract_text(text: str, contract: Contract) -> str:
     """Return a data contract without rules as YAML, with the explanations that ``text`` has."""
     lines = text.splitlines()
-    explained = [lines[slice(*_section(lines, key)[:2])] for key in ("table", "unique", "rules")]
-    plain = {
-        "table": contract.table,
-        "description": contract.description,
-        "provenance": contract.provenance,
-        "columns": [_column(column) for column in contract.columns],
-    }
-    head, above_unique, above_rules = ("".join(f"{line}\n" for line in part) for part in explained)
-    return f"{head}{dump(plain)}{above_unique}unique: []\n{above_rules}rules: []\n"
+    unique = [
+        {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+        for entry in msgspec.to_builtins(contract.unique)
+    ]
+    parts: list[tuple[str, dict[str, Any]]] = [
+        ("table", {name: getattr(contract, name) for name in ("table", "description")}),
+        ("", {"provenance": contract.provenance}),
+        ("", {"columns": [_column(column) for column in contract.columns]}),
+        ("unique", {"unique": unique}),
+        ("rules", {"rules": []}),
+    ]
+    written = [(_explanation(lines, key) if key else "") + dump(part) for key, part in parts]
+    if contract.series is not None:
+        series = inline(msgspec.to_builtins(contract.series))
+        written.insert(2, f"{_explanation(lines, 'series')}series: {series}\n")
+    return "".join(written)
+
+
+def _explanation(lines: Sequence[str], key: str) -> str:
+    """Return the comments above a section."""
+    return "".join(f"{line}\n" for line in lines[slice(*_section(lines, key)[:2])])
 
 
 def _section(lines: Sequence[str], key: str) -> tuple[int, int, int]:

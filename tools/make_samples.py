@@ -1327,6 +1327,8 @@ def format_module(name: str) -> ModuleType:
     """Import the module by which a project reads and writes a format, from the template."""
     if str(PROJECT) not in sys.path:
         sys.path.append(str(PROJECT))
+    # each task has its own form of this module, and no form matters for reading and writing
+    sys.modules.setdefault("utils.target", importlib.import_module("utils.target__number"))
     return importlib.import_module(f"data_prep.formats__{name}")
 
 

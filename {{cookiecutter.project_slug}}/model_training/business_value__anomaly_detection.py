@@ -18,6 +18,7 @@ from data_viz.plot_utils import save_figures
 from data_viz.value_plots import Labels, value_figure
 from model_training.data_preprocessing import row_weights, target
 from model_training.judged import Judged
+from model_training.resampling import resamples, units_of
 from model_training.results import Estimate, scores_of
 from model_training.worth import (
     CHANGES,
@@ -47,6 +48,7 @@ SUPPOSED = (0.1, 0.25, 0.5, 0.75)
 AMOUNTS = ("right_alarm", "false_alarm", "missed_anomaly")
 
 Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 log = logging.getLogger(__name__)
 
@@ -73,21 +75,22 @@ def worth_curve(cases: Judged, shares: Array, value: Value) -> Array:
 
 
 def mean_difference(
-    differences: Array, weights: Array, settings: Evaluation, seed: int
+    differences: Array, weights: Array, units: Rows, settings: Evaluation, seed: int
 ) -> Estimate:
     """Return the mean of what one way is worth more than another, with a bootstrap interval.
 
     Args:
         differences: per row, shape (n,).
         weights: of the rows, shape (n,).
+        units: what each row stays together with, numbered from 0, shape (n,).
         settings: number of resamples and confidence.
         seed: makes the interval repeatable.
     """
     generator = np.random.default_rng(seed)
-    means = []
-    for _ in range(settings.bootstrap_samples):
-        rows = generator.integers(0, differences.size, differences.size)
-        means.append(float(np.average(differences[rows], weights=weights[rows])))
+    means = [
+        float(np.average(differences[rows], weights=weights[rows]))
+        for rows in resamples(units, settings.bootstrap_samples, generator)
+    ]
     tail = (1 - settings.confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     mean = float(np.average(differences, weights=weights))
@@ -189,7 +192,13 @@ def curve_figure(
 
 
 def of_known(
-    cases: Judged, raised: Array, value: Value, *, evaluation: dict[str, Any], params: Params
+    cases: Judged,
+    raised: Array,
+    value: Value,
+    *,
+    units: Rows,
+    evaluation: dict[str, Any],
+    params: Params,
 ) -> tuple[ValueReport, dict[str, Figure]]:
     """Measure the worth of alarms with known anomalies: report and figures."""
     settings, seed = params.evaluation, params.split.seed
@@ -209,8 +218,8 @@ def of_known(
         "best_share": float(shares[best]),
     }
     estimates = {
-        "model": mean_difference(worth, cases.weights, settings, seed),
-        "raising no alarm": mean_difference(worth - nothing, cases.weights, settings, seed),
+        "model": mean_difference(worth, cases.weights, units, settings, seed),
+        "raising no alarm": mean_difference(worth - nothing, cases.weights, units, settings, seed),
         AT_K: measured(evaluation, METRIC, "improvement"),
     }
     report = ValueReport(
@@ -255,7 +264,10 @@ def main() -> None:
     raised = (cases.predicted[:, SCORE] >= threshold).astype(np.float64)
     figures: dict[str, Figure] = {}
     if contract.has_target:
-        report, figures = of_known(cases, raised, value, evaluation=evaluation, params=params)
+        units = units_of(test, contract, params.split)
+        report, figures = of_known(
+            cases, raised, value, units=units, evaluation=evaluation, params=params
+        )
     else:
         report = of_unknown(cases, raised, value)
     write_json(VALUE, report)

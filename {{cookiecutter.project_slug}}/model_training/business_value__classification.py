@@ -16,6 +16,7 @@ from data_prep.storage import read_parquet, read_table
 from data_viz.plot_utils import save_figures
 from data_viz.value_plots import Labels, value_figure, ways_figure
 from model_training.data_preprocessing import row_weights, target
+from model_training.resampling import resamples, units_of
 from model_training.results import Estimate, scores_of
 from model_training.worth import (
     CHANGES,
@@ -42,6 +43,7 @@ SHOWN_CLASSES = 12
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
 
 log = logging.getLogger(__name__)
 
@@ -69,22 +71,22 @@ def promised(cases: Cases, value: Value) -> float:
 
 
 def mean_difference(
-    differences: Array, weights: Array, settings: Evaluation, seed: int
+    differences: Array, weights: Array, units: Rows, settings: Evaluation, seed: int
 ) -> Estimate:
     """Return the mean of what one way is worth more than another, with a bootstrap interval.
 
     Args:
         differences: per row, shape (n,).
         weights: of the rows, shape (n,).
+        units: what each row stays together with, numbered from 0, shape (n,).
         settings: number of resamples and confidence.
         seed: makes the interval repeatable.
     """
     generator = np.random.default_rng(seed)
-    count = differences.size
-    means = []
-    for _ in range(settings.bootstrap_samples):
-        rows = generator.integers(0, count, count)
-        means.append(float(np.average(differences[rows], weights=weights[rows])))
+    means = [
+        float(np.average(differences[rows], weights=weights[rows]))
+        for rows in resamples(units, settings.bootstrap_samples, generator)
+    ]
     tail = (1 - settings.confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     mean = float(np.average(differences, weights=weights))
@@ -295,6 +297,7 @@ def main() -> None:
     value = load_value(params.value, column)
     predicted = scores_of(read_table(PREDICTIONS))
     cases = Cases(target(test, contract), predicted, row_weights(test, contract))
+    units = units_of(test, contract, params.split)
     two = len(column.allowed) == TWO
     stated = (of_two if two else of_more)(cases, value, column, evaluation)
     decided = worth_of(cases.outcome, decide(cases.scores, value.worth), value)
@@ -309,7 +312,9 @@ def main() -> None:
         "model": measured(evaluation, METRIC, "model"),
         BASELINE: measured(evaluation, METRIC, "improvement"),
         **{
-            name: mean_difference(decided - gained, cases.weights, settings, params.split.seed)
+            name: mean_difference(
+                decided - gained, cases.weights, units, settings, params.split.seed
+            )
             for name, gained in ways.items()
         },
     }

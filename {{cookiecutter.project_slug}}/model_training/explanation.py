@@ -32,6 +32,7 @@ from model_training.partial_dependence import (
     observed,
 )
 from model_training.permutation_importance import Importance, permutation_importance
+from model_training.resampling import units_of
 from model_training.results import Selection
 from model_training.row_losses import (
     answers,
@@ -134,14 +135,17 @@ def some_rows(count: int, most: int, seed: int) -> npt.NDArray[np.int64]:
     return np.sort(drawn)
 
 
-def importance(explained: Explained, judged: Judged, params: Params) -> list[Importance]:
-    """Rank the columns of the records, on at most ``explanation.rows`` of the rows."""
+def importance(
+    explained: Explained, judged: Judged, test: Frame, params: Params
+) -> list[Importance]:
+    """Rank the columns of the records, on at most ``explanation.rows`` of the held-out rows."""
     rows = some_rows(len(judged.outcome), params.explanation.rows, params.split.seed)
     return permutation_importance(
         explained.answer,
         explained.records[rows],
         judged.at(rows),
         used_columns(explained.recipe),
+        units=units_of(test[rows], explained.recipe.contract, params.split),
         metric=METRICS[params.selection.metric],
         value=load_value(params.value, explained.recipe.contract.target),
         settings=params.explanation,
@@ -228,7 +232,7 @@ def main() -> None:
     judged = Judged(outcome, explained.answer(explained.records), weights)
     metric, value = METRICS[selection.metric], load_value(params.value, contract.target)
     losses = row_losses(selection.metric, judged, value)
-    ranked = importance(explained, judged, params)
+    ranked = importance(explained, judged, test, params)
     inputs = most_important(
         inputs_of(explained.recipe),
         [item.column for item in ranked],

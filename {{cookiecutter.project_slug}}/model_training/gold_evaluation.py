@@ -19,6 +19,7 @@ from data_prep.storage import Frame, read_parquet
 from model_training.candidates import scores
 from model_training.data_preprocessing import model_inputs, row_weights, target
 from model_training.model_file import load_model
+from model_training.resampling import resamples, units_of
 from model_training.results import Estimate, Selection
 from utils.config import Contract, Params, ProjectError, convert, load_contract, load_params, recipe
 from utils.files import read_json, write_json, write_text
@@ -80,14 +81,14 @@ def judge(params: Params, contract: Contract) -> GoldEvaluation:
     outcomes = target(assigned, contract), target(gold, contract)
     weights = row_weights(assigned, contract)
     generator = np.random.default_rng(params.split.seed)
-    drawn = []
-    for _ in range(params.evaluation.bootstrap_samples):
-        some = generator.integers(0, rows, rows)
-        drawn.append(
+    units = units_of(assigned, contract, params.split)
+    resampled = np.array(
+        [
             [metric.function(one[some], predicted[some], weights[some], value) for one in outcomes]
-        )
+            for some in resamples(units, params.evaluation.bootstrap_samples, generator)
+        ]
+    )
     exact = np.array([metric.function(one, predicted, weights, value) for one in outcomes])
-    resampled = np.array(drawn)
     tail = (1 - params.evaluation.confidence) / 2
 
     def estimate(measured: float, samples: np.typing.NDArray[np.float64]) -> Estimate:

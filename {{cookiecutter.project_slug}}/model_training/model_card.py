@@ -77,6 +77,21 @@ def _segment_rows(report: EvaluationReport, chosen: MetricResult) -> list[list[s
     return rows
 
 
+def segment_part(report: EvaluationReport, chosen: MetricResult) -> list[str]:
+    """Return what was measured per segment, or that nothing was."""
+    if not report.segments:
+        return ["No segments were compared: `evaluation.segments` in `params.yaml` names none."]
+    header = ["Segment", "Rows", *map(escape, report.level_labels), chosen.label]
+    return [
+        f"{chosen.label} per segment; all held-out rows together: {number(chosen.model.value)}.",
+        "",
+        table([*header, *report.decision_labels, "Note"], _segment_rows(report, chosen)),
+        "",
+        "These are the only groups that were compared: those that `evaluation.segments` in "
+        "`params.yaml` names.",
+    ]
+
+
 def learning_limit(selection: Selection) -> list[str]:
     """Say whether the last rows of the learning curve still helped by more than a standard error.
 
@@ -244,22 +259,7 @@ def model_card(
         "",
         "## Segments",
         "",
-        f"{chosen.label} per segment; all held-out rows together: {number(chosen.model.value)}.",
-        "",
-        table(
-            [
-                "Segment",
-                "Rows",
-                *map(escape, report.level_labels),
-                chosen.label,
-                *report.decision_labels,
-                "Note",
-            ],
-            _segment_rows(report, chosen),
-        ),
-        "",
-        "These are the only groups that were compared: those that `evaluation.segments` in "
-        "`params.yaml` names.",
+        *segment_part(report, chosen),
         "",
         "## Limitations",
         "",

@@ -22,6 +22,7 @@ from model_training.judged import Judged
 from model_training.model_file import load_model
 from model_training.model_selection import BASELINE, fit, pipeline
 from model_training.outcomes import measured_on, outcomes
+from model_training.resampling import resamples, units_of
 from model_training.results import (
     Estimate,
     EvaluationReport,
@@ -58,17 +59,22 @@ FIGURES = Path("reports/figures/performance")
 SUMMARY = Path("reports/metrics.json")
 
 Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 log = logging.getLogger(__name__)
 
 
 class Measured(NamedTuple):
-    """Rows to measure on: outcomes, weights (n,), and scores of model and baseline, by row."""
+    """Rows to measure on: outcomes, weights (n,), and scores of model and baseline, by row.
+
+    ``units`` numbers what each row stays together with, shape (n,).
+    """
 
     outcome: Array
     weights: Array
     model: Array
     baseline: Array
+    units: Rows
 
 
 def bootstrap(
@@ -76,8 +82,9 @@ def bootstrap(
 ) -> tuple[Estimate, Estimate, Estimate]:
     """Estimate a metric of the model, of the baseline and the improvement between them.
 
-    Rows are drawn with replacement, the same for model and baseline, and the percentile interval
-    is taken. Source: Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13.
+    Rows are drawn with replacement, the same for model and baseline, those that stay together
+    together, and the percentile interval is taken. Source: Efron and Tibshirani (1993), An
+    Introduction to the Bootstrap, chapter 13.
 
     Args:
         metric: the metric.
@@ -93,16 +100,15 @@ def bootstrap(
     outcome, weights = data.outcome, data.weights
     sign = 1.0 if metric.greater_is_better else -1.0
     generator = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(settings.bootstrap_samples):
-        rows = generator.integers(0, len(outcome), len(outcome))
-        drawn.append(
+    resampled = np.array(
+        [
             [
                 metric.function(outcome[rows], side[rows], weights[rows], value)
                 for side in (data.model, data.baseline)
             ]
-        )
-    resampled = np.array(drawn)
+            for rows in resamples(data.units, settings.bootstrap_samples, generator)
+        ]
+    )
     exact = np.array(
         [metric.function(outcome, side, weights, value) for side in (data.model, data.baseline)]
     )
@@ -185,13 +191,15 @@ def main() -> None:
     held_out = model_inputs(test, names)
     predicted = scores(up_to_date(load_model(SELECTED), held_out, outcome), held_out)
     weights = row_weights(test, contract)
-    data = Measured(outcome, weights, predicted, _baseline_scores(train, test, contract))
-    units = {"currency": value.currency, "target": contract.target.unit}
+    baseline = _baseline_scores(train, test, contract)
+    units = units_of(test, contract, params.split)
+    data = Measured(outcome, weights, predicted, baseline, units)
+    named = {"currency": value.currency, "target": contract.target.unit}
     results = [
         MetricResult(
             name,
             metric.label,
-            units.get(metric.unit, metric.unit),
+            named.get(metric.unit, metric.unit),
             metric.greater_is_better,
             *bootstrap(metric, value, data, params.evaluation, params.split.seed),
         )

@@ -8,10 +8,12 @@ import numpy.typing as npt
 
 from data_prep.storage import Frame
 from model_training.judged import Judged, measured
+from model_training.resampling import resamples
 from utils.config import Explanation
 from utils.metrics import Metric, Value
 
 Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 Answer = Callable[[Frame], Array]
 
 
@@ -47,6 +49,7 @@ def permutation_importance(
     judged: Judged,
     columns: Sequence[str],
     *,
+    units: Rows,
     metric: Metric,
     value: Value,
     settings: Explanation,
@@ -56,8 +59,8 @@ def permutation_importance(
     """Rank columns by how much the metric loses when their values are shuffled between the rows.
 
     Features are derived again from the shuffled records, so that all that comes from a column
-    moves with it. The interval is the percentile interval over rows drawn with replacement; a
-    shuffle counts as one answer of the model and is not drawn anew.
+    moves with it. The interval is the percentile interval over rows drawn with replacement, those
+    that stay together together; a shuffle counts as one answer of the model and is not drawn anew.
 
     Sources: Breiman (2001), Random Forests, section 10; Fisher, Rudin and Dominici (2019), All
     Models are Wrong, but Many are Useful.
@@ -67,6 +70,7 @@ def permutation_importance(
         records: held-out records as a caller sends them, n rows.
         judged: their outcomes and the answers of the model.
         columns: names of the columns to shuffle.
+        units: what each record stays together with, numbered from 0, shape (n,).
         metric: the metric, of which a positive importance is a loss.
         value: what decisions or errors are worth.
         settings: number of shuffles and resamples.
@@ -77,8 +81,7 @@ def permutation_importance(
         One entry per column, the most important first; ties in the order of ``columns``.
     """
     generator = np.random.default_rng(seed)
-    count = len(judged.outcome)
-    draws = generator.integers(0, count, (settings.resamples, count))
+    draws = list(resamples(units, settings.resamples, generator))
     whole = measured(metric, judged, value)
     drawn = [measured(metric, judged.at(rows), value) for rows in draws]
     tail = (1 - confidence) / 2

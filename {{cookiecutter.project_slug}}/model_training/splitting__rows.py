@@ -9,27 +9,12 @@ import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold, TimeSeriesSplit
 
 from data_prep.storage import Frame
+from model_training.resampling import units_of
 from utils.config import Contract, ProjectError, Split
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Folds = list[tuple[Rows, Rows]]
-
-
-def _units(frame: Frame, contract: Contract, settings: Split) -> Rows:
-    """Return the number of what each row stays together with, shape (n,).
-
-    For ``group`` that is its group, and a row without one is alone; else each row is.
-    """
-    rows = np.arange(frame.shape[0])
-    if settings.method != "group":
-        return rows
-    groups = frame[contract.with_role("group")[0].name].to_list()
-    first: dict[object, int] = {}
-    units = [
-        row if group is None else first.setdefault(group, row) for row, group in enumerate(groups)
-    ]
-    return np.unique(units, return_inverse=True)[1]
 
 
 def _classes(frame: Frame, contract: Contract) -> Rows:
@@ -85,7 +70,7 @@ def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Fra
     """
     rows = frame.shape[0]
     held_out = round(rows * settings.test_share)
-    if settings.method == "group" and len(set(_units(frame, contract, settings))) == 1:
+    if settings.method == "group" and len(set(units_of(frame, contract, settings))) == 1:
         raise ProjectError(
             "All rows are in one group, so that split.method 'group' leaves one part empty. Choose "
             "'random' in params.yaml, or another column for the role group in schema.yaml."
@@ -99,7 +84,7 @@ def split(frame: Frame, contract: Contract, settings: Split) -> tuple[Frame, Fra
         timestamp = contract.with_role("timestamp")[0].name
         ordered = frame.sort(timestamp, *contract.identifiers)
         return ordered.head(rows - held_out), ordered.tail(held_out)
-    units = _units(frame, contract, settings)
+    units = units_of(frame, contract, settings)
     drawn, _ = _draw(units, _classes(frame, contract), settings.seed)
     distance = np.abs(np.cumsum(np.bincount(units)[drawn]) - held_out)
     apart = np.isin(units, drawn[: int(np.argmin(distance[:-1])) + 1])
@@ -140,7 +125,7 @@ def make_folds(train: Frame, outcome: Array, contract: Contract, settings: Split
 
 def _group_folds(train: Frame, contract: Contract, settings: Split) -> Folds:
     """Return folds that no group is divided by."""
-    units = _units(train, contract, settings)
+    units = units_of(train, contract, settings)
     _, places = _draw(units, _classes(train, contract), settings.seed)
     number = (places[units] * settings.folds).astype(np.int64)
     if missing := settings.folds - np.unique(number).size:

@@ -59,7 +59,7 @@ def test_a_fifth_more_changes_the_worth() -> None:
 def test_the_interval_holds_the_mean() -> None:
     settings = Evaluation(200, 0.9, ())
     differences = np.random.default_rng(3).normal(2, 1, 300)
-    found = mean_difference(differences, np.ones(300), settings, 1)
+    found = mean_difference(differences, np.ones(300), np.arange(300), settings, 1)
     assert found.low is not None
     assert found.high is not None
     assert found.low < 2 < found.high

@@ -70,15 +70,16 @@ def test_a_fifth_more_moves_the_break_even() -> None:
 
 def test_intervals_of_a_difference_hold_it() -> None:
     differences, ones = np.random.default_rng(1).normal(2, 1, 400), np.ones(400)
-    settings = Evaluation(300, 0.95, ())
-    found = mean_difference(differences, ones, settings, seed=1)
+    settings, rows = Evaluation(300, 0.95, ()), np.arange(400)
+    found = mean_difference(differences, ones, rows, settings, seed=1)
     assert found.low is not None
     assert found.high is not None
     assert found.low < differences.mean() < found.high
     assert found.high - found.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
     assert surely_more(found)
-    assert found == mean_difference(differences, ones, settings, seed=1)
-    heavy = mean_difference(differences, np.where(differences > 2, 3.0, 1.0), settings, seed=1)
+    assert found == mean_difference(differences, ones, rows, settings, seed=1)
+    weights = np.where(differences > 2, 3.0, 1.0)
+    heavy = mean_difference(differences, weights, rows, settings, seed=1)
     assert heavy.value is not None
     assert heavy.value > found.high
 

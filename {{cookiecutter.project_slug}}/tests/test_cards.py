@@ -14,7 +14,12 @@ from model_deployment.artefact import load_artefact
 from model_training import model_card
 from model_training.experiment import flatten, read_experiment
 from model_training.lineage import WITHOUT_INFLUENCE, git_commit, settings, settings_fingerprint
-from model_training.model_card import chosen_metric, learning_limit, limitations
+from model_training.model_card import (
+    chosen_metric,
+    learning_limit,
+    limitations,
+    segment_part,
+)
 from model_training.results import (
     CandidateResult,
     Estimate,
@@ -27,6 +32,7 @@ from tests.test_pipeline import STAGES
 from utils.config import Contract, convert, load_contract, load_params
 from utils.files import read_json
 from utils.markdown import code
+from utils.readme import segment_table
 
 HOSTILE = "a|b\n# *c* <script>`x`</script> [l](http://e)"
 
@@ -171,6 +177,18 @@ def test_weak_spots_become_limitations(in_project: Path, models: Path) -> None:
     assert "Too few held-out rows to judge: colour = red (5)" in found
     assert "is worst where colour = blue" in found
     assert "The code differed from its commit" in found
+
+
+def test_without_segments_no_empty_table_is_shown(in_project: Path) -> None:
+    path = in_project / "reports/evaluation.json"
+    report = convert(read_json(path), EvaluationReport, str(path))
+    none = msgspec.structs.replace(report, segments=[])
+    (said,) = segment_part(none, none.metrics[0])
+    assert "names none" in said
+    assert "|" not in said
+    assert segment_table(msgspec.to_builtins(none), "error") == []
+    header, *_ = segment_table(msgspec.to_builtins(report), "error")[0].splitlines()
+    assert "| error |" in header
 
 
 def test_settings_without_influence_on_the_model_have_none_on_its_fingerprint(

@@ -219,7 +219,11 @@ def test_bootstrap_intervals_hold_the_truth_and_shrink_with_rows(trained: Traine
     for rows in (50, 50, 50, 50, 50, 50, 50, 50, 50, 50, 5000):
         outcome = generator.normal(3.0, 1.0, rows)
         model, _, improvement = bootstrap(
-            metric, trained.value, Measured(outcome, outcome, outcome, outcome), settings, 1
+            metric,
+            trained.value,
+            Measured(outcome, outcome, outcome, outcome, np.arange(rows)),
+            settings,
+            1,
         )
         assert model.low is not None
         assert model.high is not None
@@ -233,7 +237,7 @@ def test_bootstrap_intervals_hold_the_truth_and_shrink_with_rows(trained: Traine
 def test_a_metric_without_a_value_is_reported_as_undefined(trained: Trained) -> None:
     metric: Metric = Metric("undefined", "", True, lambda *_: float("nan"))
     ones = np.ones(3)
-    data = Measured(ones, ones, ones, ones)
+    data = Measured(ones, ones, ones, ones, np.arange(3))
     found = bootstrap(metric, trained.value, data, Evaluation(5, 0.9, ()), 1)
     assert {(part.value, part.low, part.high) for part in found} == {(None, None, None)}
 
@@ -241,7 +245,7 @@ def test_a_metric_without_a_value_is_reported_as_undefined(trained: Trained) -> 
 def test_a_metric_that_can_be_had_for_the_asking_is_not_compared(trained: Trained) -> None:
     metric: Metric = Metric("mean", "", True, lambda outcome, *_: float(outcome.mean()))
     ones, settings = np.ones(3), Evaluation(5, 0.9, ())
-    data = Measured(ones, ones, ones, ones)
+    data = Measured(ones, ones, ones, ones, np.arange(3))
     model, baseline, improvement = bootstrap(
         metric._replace(comparable=False), trained.value, data, settings, 1
     )
@@ -274,7 +278,7 @@ def test_segments_cover_every_row_once(trained: Trained, project: Path) -> None:
         outcome = outcomes(test, trained.recipe)
     predicted = scores(trained.fitted(BASELINE), model_inputs(test, trained.names))
     ones = np.ones(test.shape[0])
-    data = Measured(outcome, ones, predicted, predicted)
+    data = Measured(outcome, ones, predicted, predicted, np.arange(ones.size))
     column = trained.params.evaluation.segments[0]
     metric = METRICS[trained.params.selection.metric]
     decision = load_artefact(project / "models").metadata.decision

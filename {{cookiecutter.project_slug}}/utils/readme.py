@@ -288,6 +288,27 @@ def search_part(params: Params, reports: dict[str, Any]) -> str:
     )
 
 
+def segment_table(evaluation: dict[str, Any], label: str) -> list[str]:
+    """Return what was measured per segment as Markdown; nothing without segments."""
+    segments = evaluation["segments"][:SHOWN_SEGMENTS]
+    if not segments:
+        return []
+    decisions = list(segments[0]["decisions"])
+    header = ["Segment", "Rows", *map(escape, evaluation["level_labels"]), label, *decisions]
+    rows = [
+        [
+            f"{escape(item['column'])} = {escape(item['category'])}",
+            f"{item['rows']:,}",
+            number(item["mean_outcome"]),
+            number(item["mean_score"]),
+            number(item["metric"]),
+            *(number(item["decisions"][name]) for name in decisions),
+        ]
+        for item in segments
+    ]
+    return [table(header, rows), ""]
+
+
 def model_part(params: Params, reports: dict[str, Any]) -> str:
     """Show the comparison of the candidates and what the winner reached on held-out rows."""
     selection, evaluation = reports["selection"], reports["evaluation"]
@@ -299,8 +320,6 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
         key=lambda item: item["mean"],
         reverse=selection["greater_is_better"],
     )
-    segments = evaluation["segments"][:SHOWN_SEGMENTS]
-    decisions = list(segments[0]["decisions"]) if segments else []
     held_out = params.split.held_out
     lines = [
         f"{held_out[0].upper()}{held_out[1:]} are held out; on the others the candidates were "
@@ -339,27 +358,7 @@ def model_part(params: Params, reports: dict[str, Any]) -> str:
         "",
         "\n\n".join(map(escape, evaluation["decision"]["words"])),
         "",
-        table(
-            [
-                "Segment",
-                "Rows",
-                *map(escape, evaluation["level_labels"]),
-                chosen["label"],
-                *decisions,
-            ],
-            [
-                [
-                    f"{escape(item['column'])} = {escape(item['category'])}",
-                    f"{item['rows']:,}",
-                    number(item["mean_outcome"]),
-                    number(item["mean_score"]),
-                    number(item["metric"]),
-                    *(number(item["decisions"][label]) for label in decisions),
-                ]
-                for item in segments
-            ],
-        ),
-        "",
+        *segment_table(evaluation, chosen["label"]),
         _figures("performance"),
     ]
     return "\n".join(lines)

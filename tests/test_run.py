@@ -371,6 +371,8 @@ def the_readme_is_filled_in(project: Project) -> None:
         expected.add("labels")
     if project.answers["task"] == "forecasting":
         expected.add("backtest")
+    if project.answers["task"] == "anomaly_detection":
+        expected.add("detectors")
     assert set(parts) == expected
     for name, text in parts.items():
         assert not re.search(r"writes .* here\.$", text), name

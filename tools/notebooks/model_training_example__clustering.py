@@ -41,6 +41,7 @@ from model_training.model_selection import (
     pipeline,
 )
 from model_training.outcomes import outcomes
+from model_training.resampling import units_of
 from model_training.results import SearchReport, Selection
 from model_training.splitting import make_folds
 from utils.config import convert, load_contract, load_params, recipe
@@ -139,7 +140,13 @@ divided = {
 estimates = bootstrap(
     metric,
     value,
-    Measured(places, row_weights(test, contract), divided[first], divided[BASELINE]),
+    Measured(
+        places,
+        row_weights(test, contract),
+        divided[first],
+        divided[BASELINE],
+        units_of(test, contract, params.split),
+    ),
     params.evaluation,
     params.split.seed,
 )

@@ -38,6 +38,7 @@ from model_training.model_selection import (
     out_of_fold,
     pipeline,
 )
+from model_training.resampling import units_of
 from model_training.results import SearchReport, Selection
 from model_training.splitting import make_folds
 from model_training.updating import up_to_date
@@ -138,7 +139,13 @@ predicted = {
 estimates = bootstrap(
     metric,
     value,
-    Measured(actual, row_weights(test, contract), predicted[linear], predicted[BASELINE]),
+    Measured(
+        actual,
+        row_weights(test, contract),
+        predicted[linear],
+        predicted[BASELINE],
+        units_of(test, contract, params.split),
+    ),
     params.evaluation,
     params.split.seed,
 )

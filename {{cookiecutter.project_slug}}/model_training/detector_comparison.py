@@ -78,7 +78,7 @@ def agreement(
     counted = weights > 0
 
     def together(names: Sequence[str]) -> float:
-        least: Array = np.min([taken[name] for name in names], axis=0)
+        least: Array = np.stack([taken[name] for name in names]).min(axis=0)
         return float(np.sum(weights * least))
 
     pairs = [

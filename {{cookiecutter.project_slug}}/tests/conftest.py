@@ -56,19 +56,20 @@ def run_stage(command: str) -> None:
 
 
 def keep_records(folder: Path, rows: int) -> None:
-    """Leave only the first rows of a raw store, with all versions of the records in them.
+    """Leave only part of a raw store, with all versions of the records in it.
 
-    Series are cut off after a day, in whatever order their records have arrived.
+    Which part it is does not depend on the order in which records have arrived: series are cut off
+    after a day, other records after an identifier.
     """
     contract = load_contract(BUNDLED / "schema.yaml")
     table = read_table(folder)
     columns = [table[column.source_name].to_pylist() for column in contract.with_role("identifier")]
     written = [tuple(str(value).strip() for value in key) for key in zip(*columns, strict=True)]
-    order = list(range(len(written)))
+    days = [""] * len(written)
     if contract.series:
         source = next(c.source_name for c in contract.columns if c.name == contract.series.time)
         days = [str(moment)[: len("2026-01-31")] for moment in table[source].to_pylist()]
-        order.sort(key=lambda row: (days[row], written[row]))
+    order = sorted(range(len(written)), key=lambda row: (days[row], written[row]))
     kept = {written[row] for row in order[:rows]}
     table = table.filter(pa.array([key in kept for key in written]))
     for part in folder.iterdir():

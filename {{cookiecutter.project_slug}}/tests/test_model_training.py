@@ -162,26 +162,32 @@ def test_out_of_fold_predictions_come_from_models_that_never_saw_the_row(trained
     assert np.array_equal(predicted, again), "outcomes of the validation rows have no influence"
 
 
-def weighted_twice() -> tuple[np.ndarray, np.ndarray]:
-    """Return rows given once or twice, and the number of times for each distinct row."""
-    times = np.random.default_rng(7).integers(1, 3, 300)
-    return np.repeat(np.arange(300), times), times.astype(np.float64)
+def once_or_twice() -> np.ndarray:
+    """Return how often each of 300 rows is given."""
+    return np.random.default_rng(7).integers(1, 3, 300)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_weight_of_2_counts_as_a_row_given_twice(trained: Trained, metric: str) -> None:
-    rows, times = weighted_twice()
+def test_a_weight_counts_as_a_row_given_so_often(trained: Trained, metric: str) -> None:
     outcome = trained.outcome[:300]
     predicted = scores(trained.fitted(competing()[0]), trained.inputs.head(300))
+    # Where a model is right about every row that counts, weights change nothing. So the rows with
+    # the lowest and the highest answer swap theirs, and weigh most.
+    ends = np.argsort(predicted.reshape(300, -1)[:, 0], kind="stable")[[0, -1]]
+    predicted[ends] = predicted[ends[::-1]]
+    times = once_or_twice()
+    times[ends] = 5
+    rows = np.repeat(np.arange(300), times)
     function = METRICS[metric].function
-    weighted = function(outcome, predicted, times, trained.value)
+    weighted = function(outcome, predicted, times.astype(np.float64), trained.value)
     repeated = function(outcome[rows], predicted[rows], np.ones(rows.size), trained.value)
     assert weighted == pytest.approx(repeated, rel=1e-9)
     assert weighted != pytest.approx(function(outcome, predicted, np.ones(300), trained.value))
 
 
 def test_fitting_with_a_weight_of_2_is_fitting_with_a_row_given_twice(trained: Trained) -> None:
-    rows, times = weighted_twice()
+    times = once_or_twice()
+    rows = np.repeat(np.arange(300), times)
     selection = trained.params.selection
     points = starting_points(selection.candidates)
     candidate = candidates(points, selection.metric, 1)[competing()[0]]
@@ -194,7 +200,8 @@ def test_fitting_with_a_weight_of_2_is_fitting_with_a_row_given_twice(trained: T
         return scores(fit(model, inputs.iloc[rows], outcome[rows], weights), inputs)
 
     everything = np.arange(300)
-    weighted, repeated = fitted(everything, times), fitted(rows, np.ones(rows.size))
+    weighted = fitted(everything, times.astype(np.float64))
+    repeated = fitted(rows, np.ones(rows.size))
     assert np.abs(weighted - repeated).max() < 1e-4
     assert np.abs(weighted - fitted(everything, np.ones(300))).max() > 1e-2
 

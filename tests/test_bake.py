@@ -262,6 +262,119 @@ def test_imports_resolve(projects: list[Baked]) -> None:
     assert "\n".join(dict.fromkeys(found)) == ""
 
 
+@functools.cache
+def module_names(tree: ast.Module) -> dict[str, frozenset[str]]:
+    """What a module defines at its top: each name, with those that it is defined together with."""
+    found: dict[str, frozenset[str]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = {node.name}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            named = ast.walk(node)
+            names = {
+                item.id
+                for item in named
+                if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)
+            }
+        else:
+            continue
+        found |= dict.fromkeys(names, frozenset(names))
+    return found
+
+
+@functools.cache
+def used_inside(tree: ast.Module) -> frozenset[str]:
+    """Names that a module uses outside of their own definition."""
+    found: set[str] = set()
+    for node in tree.body:
+        names = {
+            item.id
+            for item in ast.walk(node)
+            if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load)
+        }
+        found |= names - {getattr(node, "name", "")}
+    return frozenset(found)
+
+
+@functools.cache
+def asked_of_modules(tree: ast.Module) -> frozenset[str]:
+    """Names that a module asks other modules for, which it has imported as a whole."""
+    modules = {
+        (alias.asname or alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and "import_module" in ast.unparse(node.value):
+            modules |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return frozenset(
+        item.attr
+        for item in ast.walk(tree)
+        if isinstance(item, ast.Attribute)
+        and isinstance(item.value, ast.Name)
+        and item.value.id in modules
+    )
+
+
+def unused_names(project: Baked) -> list[str]:
+    """Functions, classes and constants that nothing but a test uses."""
+    code = {
+        name: code_of(name, text)
+        for name, text in project.files()
+        if name.endswith((".py", ".ipynb")) and not name.startswith("tests/")
+    }
+    imported = {pair for tree in code.values() for pair in imports(tree)}
+    asked = frozenset[str]().union(*map(asked_of_modules, code.values()))
+    found = []
+    for name, tree in code.items():
+        module = name.removesuffix(".py").replace("/", ".")
+        for defined, together in module_names(tree).items():
+            used = (
+                used_inside(tree) | asked | {other for where, other in imported if where == module}
+            )
+            if name.endswith(".py") and not together & used:
+                found.append(f"{name}: {defined}")
+    return found
+
+
+def unused_modules(project: Baked) -> list[str]:
+    """Modules that no other one imports and that no command starts."""
+    texts = dict(project.files())
+    code = {
+        name: code_of(name, text)
+        for name, text in texts.items()
+        if name.endswith((".py", ".ipynb"))
+    }
+    imported = {
+        f"{module}.{name}".rstrip(".") for tree in code.values() for module, name in imports(tree)
+    }
+    imported |= {whole.rpartition(".")[0] for whole in imported}
+    found = []
+    for name in texts:
+        module = name.removesuffix(".py").replace("/", ".")
+        if name.startswith("tests/") or name.endswith("__init__.py") or not name.endswith(".py"):
+            continue
+        started = re.compile(
+            rf"-m {re.escape(module)}\b|\b{re.escape(module)}:|import_module\(.{re.escape(module)}"
+        )
+        if module not in imported and not any(started.search(text) for text in texts.values()):
+            found.append(name)
+    return found
+
+
+def test_every_module_is_imported_or_started(projects: list[Baked]) -> None:
+    """No module stands in a project for the sake of other choices."""
+    found = itertools.chain(*map(unused_modules, projects))
+    assert "\n".join(dict.fromkeys(found)) == ""
+
+
+def test_nothing_is_defined_that_is_not_used(projects: list[Baked]) -> None:
+    """What only other choices need is not in a project."""
+    found = itertools.chain(*map(unused_names, projects))
+    assert "\n".join(dict.fromkeys(found)) == ""
+
+
 def makefile_targets(text: str) -> set[str]:
     """Names of the targets that a Makefile defines."""
     rules = re.findall(r"^([a-z][\w ./-]*?)\s*:(?![=:])", text, flags=re.MULTILINE)

@@ -27,11 +27,12 @@ import yaml
 from data_prep.storage import read_parquet
 from model_training.data_preprocessing import row_weights, target
 from model_training.results import scores_of
+from model_training.worth import VALUE
 from utils.config import ProjectError, load_contract, load_params
 from utils.files import atomic_path, read_json, sha256, write_text
 from utils.logging import JsonFormatter, TextFormatter
 from utils.metrics import METRICS, load_value
-from utils.paths import PREDICTIONS, TEST, VALUE
+from utils.paths import PREDICTIONS, TEST
 
 params, contract = load_params(), load_contract()
 print(f"{params.project.name}: {params.project.task} of {contract.target.name}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from data_prep import formats
 from data_prep.preview import SOURCE_FOLDER, Preview, gather
-from data_prep.sample_source import stand_in
 from data_prep.schema_copies import schema_of
+from data_prep.stand_in import stand_in
 from utils.config import ProjectError
 
 

@@ -1,12 +1,15 @@
 """What a project that reads databases can adopt: a table of SQLite or of a PostgreSQL server."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+import pyarrow as pa
+
 from data_prep.preview import SOURCE_FOLDER, Preview, gather
-from data_prep.source import Settings, describe, first_records
+from data_prep.source import Settings, describe, opened, relation_of
 from utils.config import ProjectError
 
 TABLES = (
@@ -35,6 +38,21 @@ def _only_table(path: Path) -> str:
     return str(names[0])
 
 
+def _first_records(settings: Settings) -> Iterator[pa.Table]:
+    """Yield records from the first on, with all their columns.
+
+    Raises:
+        ProjectError: the database can't be reached, opened or read, or has no such table.
+    """
+    relation = relation_of(settings)
+    with opened(settings) as database:
+        kinds = database.columns(relation)
+        columns = ", ".join(database.selected(name, kind) for name, kind in kinds.items())
+        sql = f"SELECT {columns} FROM {relation.sql}"  # noqa: S608 - names are quoted
+        for rows in database.read(sql, relation.parameters, settings.batch_rows, False):
+            yield rows.table
+
+
 def preview(data: str, table: str) -> Preview:
     """Look at a table.
 
@@ -50,7 +68,7 @@ def preview(data: str, table: str) -> Preview:
         raise ProjectError("A database server has many tables. Say which one: TABLE=schema.table.")
     name = table or _only_table(Path(data))
     settings = Settings(database=data, table=name)
-    records = gather(first_records(settings), describe(settings))
+    records = gather(_first_records(settings), describe(settings))
     source = {"database": data, "table": name, "watermark": None, "query": None, "parameters": None}
     called = name.rpartition(".")[2]
     inside = not server and Path(data).resolve().is_relative_to(SOURCE_FOLDER.resolve())

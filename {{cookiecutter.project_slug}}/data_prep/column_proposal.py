@@ -22,8 +22,6 @@ NAMED_AS_IDENTIFIER = re.compile(
     r"(?i:(^|[_\W])(id|ids|uuid|guid|key|no|nr|number|code|index|rownames?)$)"
     r"|(?<=[a-z])(Id|ID|No|Nr)$|(?i:^(unnamed: 0|)$)"
 )
-# What names a thing that has several rows; numbers and codes are often categories.
-NAMED_AS_GROUP = re.compile(r"(?i:(^|[_\W])(ids?|uuid|guid)$)|(?<=[a-z])(Id|ID)$")
 
 
 def _rounded(value: float, *, up: bool) -> float:
@@ -49,16 +47,6 @@ def number_text(values: pl.Series) -> str:
     """Describe numbers by their ends and their median."""
     low, middle_one, high = (values.cast(pl.Float64).quantile(share) for share in (0, 0.5, 1))
     return f"a number from {low:,.6g} to {high:,.6g}, half of them up to {middle_one:,.6g}"
-
-
-def number_target(column: Column, values: pl.Series) -> Column:
-    """Return the contract of a number that is predicted."""
-    return msgspec.structs.replace(
-        column,
-        description=f"What the model predicts: {number_text(values)}.",
-        minimum=None if (values < 0).any() else 0,
-        example=middle(values),
-    )
 
 
 def numeric_column(column: Column, values: pl.Series) -> Column:

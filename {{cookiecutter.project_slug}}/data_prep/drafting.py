@@ -4,31 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from data_prep.column_names import known
 from data_prep.column_proposal import (
-    NAMED_AS_GROUP,
-    NAMED_AS_IDENTIFIER,
     find_identifier,
     input_column,
     sentinel_note,
 )
 from data_prep.inference import read_as
-from data_prep.wishes import Wishes, listed
+from data_prep.wishes import Wishes
 from utils.config import Column, ProjectError, Role, Series, Transformation, Unique
 
 ROW_NUMBER = "row_number"
-# So many groups can be dealt out.
-GROUPS = 30
 SEGMENTS = 2
 SEGMENT_CATEGORIES = 8
 SHOWN = 5
 NO_TRANSFORMATION = Transformation(elapsed_days={}, calendar={}, logarithm=())
-
-Array = npt.NDArray[np.float64]
 
 
 class Records(NamedTuple):
@@ -75,10 +66,10 @@ class Draft(NamedTuple):
         goal: the target, if there is one.
         identifiers: the columns that identify a row, by the names of the source; none to number.
         inputs: what goes on besides.
-        transformation: derivations from single columns.
         time: the moment by which rows are ordered, empty if there is none.
         split: how rows are held out: ``time``, ``group`` or ``random``.
         held_out: the share of the rows that is held out.
+        transformation: derivations from single columns.
         series: what makes the rows series.
         unique: columns whose values together occur once.
         settings: entries of ``params.yaml`` that fit the table, by section.
@@ -88,32 +79,13 @@ class Draft(NamedTuple):
     goal: Column | None
     identifiers: tuple[str, ...]
     inputs: Inputs
-    transformation: Transformation
     time: str
     split: str
     held_out: float
+    transformation: Transformation = NO_TRANSFORMATION
     series: Series | None = None
     unique: tuple[Unique, ...] = ()
     settings: Mapping[str, Mapping[str, Any]] = {}
-
-
-def codes(values: pl.Series) -> Array:
-    """Return a column as numbers, NaN for missing, shape (n,): categories and moments, too."""
-    if values.dtype == pl.String:
-        values = values.rank("dense")
-    if values.dtype == pl.Datetime:
-        values = values.dt.epoch("s")
-    return values.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-
-def asked_for(wishes: Wishes, option: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that an option of the task names, as the records write them.
-
-    Raises:
-        ProjectError: there is no such column.
-    """
-    asked = listed(wishes.options.get(option, ""))
-    return tuple(known(name, names, option.upper()) for name in asked)
 
 
 def find_identifiers(table: Records, wishes: Wishes, remarks: Remarks) -> tuple[str, ...]:
@@ -181,26 +153,6 @@ def find_inputs(table: Records, apart: set[str], remarks: Remarks) -> Inputs:
         found.columns[made.name] = made
         found.values[made.name] = read_as(table.values[source], made, ())
     return found
-
-
-def group_rows(inputs: Inputs, remarks: Remarks) -> None:
-    """Let a column that is named like an identifier and repeats itself group the rows."""
-    for name, column in inputs.columns.items():
-        known_values = inputs.values[name].drop_nulls()
-        groups = known_values.n_unique()
-        named = NAMED_AS_IDENTIFIER if column.role == "text" else NAMED_AS_GROUP
-        few = groups < GROUPS and column.role != "text"
-        named_so = column.type in {"string", "integer"} and named.search(column.source_name)
-        if named_so and not few and groups < known_values.len():
-            inputs.columns[name] = msgspec.structs.replace(
-                Column(name, "group", column.type, "", source=column.source),
-                description=f"Groups rows that belong together, {groups:,} groups.",
-                nullable=column.nullable,
-                maximum_missing_share=column.maximum_missing_share,
-                example=column.example,
-            )
-            remarks.notes.append(f"{column.source_name} groups rows; no model learns from it")
-            return
 
 
 def check_learnable(inputs: Inputs, derived: Transformation, remarks: Remarks) -> None:

@@ -10,7 +10,9 @@ from sklearn.metrics import balanced_accuracy_score, r2_score
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from data_prep.drafting import Inputs, Remarks, asked_for, codes
+from data_prep.column_codes import codes
+from data_prep.drafting import Inputs, Remarks
+from data_prep.named_columns import asked_for
 from data_prep.wishes import Wishes
 from utils.config import Column, Interval
 

@@ -33,12 +33,6 @@ def records() -> pa.Table:
         return pa.concat_tables(formats.read(stream, paths[0].as_posix()))
 
 
-def stand_in(table: str) -> dict[str, str | None]:
-    """Return the settings with which the stand-in serves a table; None removes a setting."""
-    del table
-    return {"url": NAME, "since": None}
-
-
 def encoded(table: pa.Table) -> bytes:
     """Return records as the body of an answer."""
     stream = io.BytesIO()

@@ -37,11 +37,6 @@ def sample_messages(folder: Path = SAMPLE_FOLDER) -> list[bytes]:
     return [message for table in read(paths[0]) for message in encode(table, contract)]
 
 
-def stand_in(table: str) -> dict[str, str | None]:
-    """Return the settings with which the stand-in holds a table."""
-    return {"bootstrap_servers": SAMPLE, "topic": table}
-
-
 @contextmanager
 def cluster() -> Iterator[tuple[Producer, str]]:
     """Run an empty cluster; yields a producer for it and the address for other clients."""

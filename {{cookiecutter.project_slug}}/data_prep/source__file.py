@@ -117,8 +117,8 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
     source = describe(settings)
     before = convert(position or {"files": {}}, Progress, f"the position in {source}")
     with TemporaryDirectory() as downloads:
-        with _reaching(source):
-            files = _find(settings)
+        with reaching(source):
+            files = find_files(settings)
             versions = {
                 name: _versions(files.system, path, Path(downloads))
                 for name, path in files.paths.items()
@@ -134,7 +134,7 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
 
         for name in _order(versions, held, reading):
             rows = reading.rows if reading else 0
-            file = _local(files, name, Path(downloads), source)
+            file = local_file(files, name, Path(downloads), source)
             shown = source if source.endswith(name) else f"{source}: {name}"
             for table in _tables(file, shown, contract, rows):
                 if waiting and (_is_full(waiting) or table.schema != waiting[0].schema):
@@ -146,32 +146,6 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
             held[name], reading = versions[name], None
         if restart or Progress(held, reading) != before:
             yield batch()
-
-
-def located(settings: Settings) -> dict[str, Path]:
-    """Return the files of this machine that a path names, by name; none for a URL elsewhere.
-
-    Raises:
-        ProjectError: there is no file, or it is one that is not read.
-    """
-    with _reaching(describe(settings)):
-        files = _find(settings)
-    return {name: Path(path) for name, path in files.paths.items() if _is_local(files.system)}
-
-
-def first_records(settings: Settings) -> Iterator[pa.Table]:
-    """Yield records from the first on, with all their columns as the format gives them.
-
-    Raises:
-        ProjectError: there is no file, or one can't be read.
-    """
-    source = describe(settings)
-    with TemporaryDirectory() as downloads:
-        with _reaching(source):
-            files = _find(settings)
-        for name in sorted(files.paths):
-            file = _local(files, name, Path(downloads), source)
-            yield from _read(file, source if source.endswith(name) else f"{source}: {name}")
 
 
 def _order(
@@ -189,14 +163,14 @@ def _is_full(tables: list[pa.Table]) -> bool:
 
 def _tables(file: Readable, name: str, contract: Contract, skipped: int) -> Iterator[pa.Table]:
     """Read the rows of a file after the first ``skipped`` ones."""
-    for table in _read(file, name):
+    for table in read_file(file, name):
         records = normalise(table, contract, name).slice(skipped)
         skipped -= min(skipped, table.num_rows)
         if records.num_rows:
             yield records
 
 
-def _read(file: Readable, name: str) -> Iterator[pa.Table]:
+def read_file(file: Readable, name: str) -> Iterator[pa.Table]:
     """Read a file, compressed or not, with all its columns."""
     suffix = PurePosixPath(name).suffix
     try:
@@ -213,12 +187,12 @@ def _read(file: Readable, name: str) -> Iterator[pa.Table]:
         ) from error
 
 
-def _local(files: Files, name: str, downloads: Path, source: str) -> Readable:
+def local_file(files: Files, name: str, downloads: Path, source: str) -> Readable:
     """Return a file of this machine, or fetch one from elsewhere."""
-    with _reaching(source):
+    with reaching(source):
         path = files.paths[name]
         schemas = schema_files.beside(files.system, path)
-        if _is_local(files.system):
+        if is_local(files.system):
             return Readable(Path(path), [Path(schema) for schema in schemas])
         for earlier in downloads.iterdir():
             earlier.unlink()
@@ -236,7 +210,8 @@ def _fetch(system: Any, path: str, downloads: Path) -> Path:
     return fetched
 
 
-def _is_local(system: Any) -> bool:
+def is_local(system: Any) -> bool:
+    """Return whether a file system is that of this machine."""
     return "file" in system.protocol
 
 
@@ -248,7 +223,7 @@ def _versions(system: Any, path: str, downloads: Path) -> str:
 
 def _version(system: Any, path: str, downloads: Path) -> str:
     """Return what changes when the content of a file does, on all machines alike."""
-    if _is_local(system):
+    if is_local(system):
         return sha256(Path(path))
     details = system.info(path)
     for key in VERSIONS:
@@ -257,7 +232,7 @@ def _version(system: Any, path: str, downloads: Path) -> str:
     return sha256(_fetch(system, path, downloads))
 
 
-def _find(settings: Settings) -> Files:
+def find_files(settings: Settings) -> Files:
     """Find the files of the path.
 
     Raises:
@@ -320,7 +295,7 @@ def _refuse_pickles(names: Iterable[str]) -> None:
 
 
 @contextmanager
-def _reaching(source: str) -> Iterator[None]:
+def reaching(source: str) -> Iterator[None]:
     """Turn the errors of stores into one sentence.
 
     Nothing of their text is repeated, because it may hold the whole URL.

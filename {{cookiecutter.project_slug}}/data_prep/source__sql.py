@@ -416,7 +416,12 @@ def _address(settings: Settings) -> tuple[str, str]:
     return urlunsplit(plain), password
 
 
-def _relation(settings: Settings) -> Relation:
+def relation_of(settings: Settings) -> Relation:
+    """Return what is read: the table, or the query with its parameters.
+
+    Raises:
+        ProjectError: neither or both are given, or a table has parameters.
+    """
     if bool(settings.table) == bool(settings.query):
         raise ProjectError("params.yaml: source: give either table or query.")
     if settings.table:
@@ -442,10 +447,15 @@ def _fingerprint(*values: object) -> str:
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[Database]:
+def opened(settings: Settings) -> Iterator[Database]:
+    """Open the database, and close it again.
+
+    Raises:
+        ProjectError: it can't be reached or opened.
+    """
     database, password = _address(settings)
-    opened = _postgres(database, password) if _is_server(database) else _sqlite(Path(database))
-    with opened as connection:
+    found = _postgres(database, password) if _is_server(database) else _sqlite(Path(database))
+    with found as connection:
         yield connection
 
 
@@ -458,10 +468,10 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
     Raises:
         ProjectError: the database can't be reached, opened or read, or has no such table or column.
     """
-    relation = _relation(settings)
+    relation = relation_of(settings)
     identity = _fingerprint(describe(settings), settings.watermark)
     known = position if position is not None and position.get("of") == identity else None
-    with _opened(settings) as database:
+    with opened(settings) as database:
         kinds = database.columns(relation)
         _check_columns(settings, contract, kinds)
         if settings.watermark:
@@ -473,21 +483,6 @@ def batches(settings: Settings, contract: Contract, position: Position | None) -
         for number, (table, reached) in enumerate(found):
             restart = number == 0 and position is not None and known is None
             yield Batch(table, {"of": identity, **reached}, restart)
-
-
-def first_records(settings: Settings) -> Iterator[pa.Table]:
-    """Yield records from the first on, with all their columns.
-
-    Raises:
-        ProjectError: the database can't be reached, opened or read, or has no such table.
-    """
-    relation = _relation(settings)
-    with _opened(settings) as database:
-        kinds = database.columns(relation)
-        columns = ", ".join(database.selected(name, kind) for name, kind in kinds.items())
-        sql = f"SELECT {columns} FROM {relation.sql}"  # noqa: S608 - names are quoted
-        for rows in database.read(sql, relation.parameters, settings.batch_rows, False):
-            yield rows.table
 
 
 def _check_columns(settings: Settings, contract: Contract, kinds: dict[str, str]) -> None:

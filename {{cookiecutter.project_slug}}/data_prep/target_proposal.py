@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from data_prep.column_proposal import MAXIMUM_CATEGORIES, number_target
+from data_prep.column_proposal import MAXIMUM_CATEGORIES
+from data_prep.number_target import number_target
 from data_prep.wishes import Wishes
 from utils.config import Column, ProjectError
 

@@ -11,14 +11,13 @@ import msgspec
 import polars as pl
 
 from data_prep.drafting import (
-    NO_TRANSFORMATION,
     Draft,
     Records,
     Remarks,
     find_identifiers,
     find_inputs,
-    group_rows,
 )
+from data_prep.grouping import group_rows
 from data_prep.leakage import without_leaks
 from data_prep.time_order import TEST_SHARE, split_method, time_order
 from data_prep.wishes import Wishes
@@ -119,7 +118,6 @@ def draft(table: Records, wishes: Wishes, remarks: Remarks) -> Draft:
             None,
             identifiers,
             inputs,
-            NO_TRANSFORMATION,
             time,
             split_method(inputs, time, remarks),
             TEST_SHARE,
@@ -142,7 +140,6 @@ def draft(table: Records, wishes: Wishes, remarks: Remarks) -> Draft:
         goal,
         identifiers,
         inputs,
-        NO_TRANSFORMATION,
         time,
         split_method(inputs, time, remarks, goal, outcome),
         TEST_SHARE,

@@ -4,14 +4,13 @@ Every input divides rows, so no column is derived from another one: it would cou
 """
 
 from data_prep.drafting import (
-    NO_TRANSFORMATION,
     Draft,
     Records,
     Remarks,
     find_identifiers,
     find_inputs,
-    group_rows,
 )
+from data_prep.grouping import group_rows
 from data_prep.time_order import TEST_SHARE, split_method, time_order
 from data_prep.wishes import Wishes
 from utils.config import ProjectError
@@ -73,7 +72,6 @@ def draft(table: Records, wishes: Wishes, remarks: Remarks) -> Draft:
         None,
         identifiers,
         inputs,
-        NO_TRANSFORMATION,
         time,
         split_method(inputs, time, remarks),
         TEST_SHARE,

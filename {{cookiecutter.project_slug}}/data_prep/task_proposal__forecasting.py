@@ -7,7 +7,7 @@ it follows from the calendar, stays the same in each series, or was named as kno
 import msgspec
 import polars as pl
 
-from data_prep.column_proposal import NAMED_AS_IDENTIFIER, categorical_column, number_target
+from data_prep.column_proposal import NAMED_AS_IDENTIFIER, categorical_column
 from data_prep.daily import DAY, check_history, find_series, find_time
 from data_prep.derivation import calendar, logarithms
 from data_prep.drafting import (
@@ -15,11 +15,12 @@ from data_prep.drafting import (
     Inputs,
     Records,
     Remarks,
-    asked_for,
     find_identifiers,
     find_inputs,
 )
 from data_prep.known_ahead import follows_from_calendar, stays_the_same
+from data_prep.named_columns import asked_for
+from data_prep.number_target import number_target
 from data_prep.windows_proposal import TEST_SHARE, propose_windows, wished_horizon
 from data_prep.wishes import Wishes
 from utils.config import CalendarPart, Column, ProjectError, Series, Transformation, Unique
@@ -194,14 +195,14 @@ def draft(table: Records, wishes: Wishes, remarks: Remarks) -> Draft:
         goal,
         identifiers,
         inputs,
+        moment,
+        "time",
+        tested / span,
         Transformation(
             elapsed_days={},
             calendar=_parts(named.frame("timestamp")),
             logarithm=logarithms(inputs.frame("numeric")),
         ),
-        moment,
-        "time",
-        tested / span,
         Series(name, moment, SEASON, windows.horizon),
         (Unique((name, moment) if name else (moment,), tolerated_share=REPEATED_SHARE),),
         {"split": {"test_share": TEST_SHARE, "folds": windows.folds}},

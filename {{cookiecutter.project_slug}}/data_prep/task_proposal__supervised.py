@@ -1,7 +1,9 @@
 """What a project that predicts a target makes of an unknown table."""
 
-from data_prep.derivation import calendar, durations, logarithms
-from data_prep.drafting import Draft, Records, Remarks, find_identifiers, find_inputs, group_rows
+from data_prep.derivation import calendar, logarithms
+from data_prep.drafting import Draft, Records, Remarks, find_identifiers, find_inputs
+from data_prep.durations import durations
+from data_prep.grouping import group_rows
 from data_prep.leakage import without_leaks
 from data_prep.target_proposal import target_column
 from data_prep.time_order import TEST_SHARE, split_method, time_order
@@ -49,4 +51,4 @@ def draft(table: Records, wishes: Wishes, remarks: Remarks) -> Draft:
     )
     description = f"One row per record, with {goal.source_name} as the target."
     split = split_method(inputs, time, remarks, goal, outcome)
-    return Draft(description, goal, identifiers, inputs, derived, time, split, TEST_SHARE)
+    return Draft(description, goal, identifiers, inputs, time, split, TEST_SHARE, derived)

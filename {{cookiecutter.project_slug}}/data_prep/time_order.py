@@ -2,7 +2,9 @@
 
 import polars as pl
 
-from data_prep.drafting import GROUPS, Inputs, Remarks, codes
+from data_prep.column_codes import codes
+from data_prep.drafting import Inputs, Remarks
+from data_prep.grouping import GROUPS
 from data_prep.wishes import Wishes
 from utils.config import NO_TARGET, Column, ProjectError
 

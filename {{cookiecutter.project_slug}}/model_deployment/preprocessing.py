@@ -24,28 +24,6 @@ class ModelInputs(NamedTuple):
     categorical: npt.NDArray[np.object_]
 
 
-def as_contract(records: pl.DataFrame, recipe: Recipe, rows_before: int) -> pl.DataFrame:
-    """Return records by the names of the contract, numbered where the contract numbers them.
-
-    Args:
-        records: records with the names of their source or of the contract.
-        recipe: the contract.
-        rows_before: how many records of the same file came before.
-    """
-    names = {
-        column.source_name: column.name
-        for column in recipe.contract.inputs
-        if column.name not in records.columns and column.source_name in records.columns
-    }
-    numbers = pl.int_range(rows_before + 1, rows_before + records.height + 1, eager=True)
-    made = [
-        numbers.alias(column.name)
-        for column in recipe.contract.inputs
-        if column.generated and column.name not in records.columns
-    ]
-    return records.rename(names).with_columns(made)
-
-
 def check_columns(present: list[str], recipe: Recipe) -> None:
     """Check that records have every column the model needs.
 

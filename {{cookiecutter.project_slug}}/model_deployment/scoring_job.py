@@ -23,8 +23,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from data_prep.engine import Engine
 from data_prep.storage import plain_schema
 from model_deployment.artefact import MODELS, Artefact, load_artefact, load_version
-from model_deployment.preprocessing import as_contract
-from model_deployment.serving import score_chunk
+from model_deployment.serving import as_contract, score_chunk
 from utils.config import Contract, ProjectError, load_params
 from utils.logging import run
 

@@ -21,12 +21,7 @@ from tqdm import tqdm
 
 from model_deployment.artefact import MODELS, Artefact, load_artefact
 from model_deployment.postprocessing import predictions
-from model_deployment.preprocessing import (
-    as_contract,
-    check_columns,
-    model_inputs,
-    standardise_records,
-)
+from model_deployment.preprocessing import check_columns, model_inputs, standardise_records
 from utils.config import ProjectError, Recipe, convert, load_params
 from utils.files import atomic_path
 from utils.logging import run
@@ -39,6 +34,28 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     chunk_rows: int
     threads: int
+
+
+def as_contract(records: pl.DataFrame, recipe: Recipe, rows_before: int) -> pl.DataFrame:
+    """Return records by the names of the contract, numbered where the contract numbers them.
+
+    Args:
+        records: records with the names of their source or of the contract.
+        recipe: the contract.
+        rows_before: how many records of the same file came before.
+    """
+    names = {
+        column.source_name: column.name
+        for column in recipe.contract.inputs
+        if column.name not in records.columns and column.source_name in records.columns
+    }
+    numbers = pl.int_range(rows_before + 1, rows_before + records.height + 1, eager=True)
+    made = [
+        numbers.alias(column.name)
+        for column in recipe.contract.inputs
+        if column.generated and column.name not in records.columns
+    ]
+    return records.rename(names).with_columns(made)
 
 
 def _csv_chunks(path: Path, chunk_rows: int) -> Iterator[pa.RecordBatch]:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from data_viz.backtest_plots import Forecasts, Window, forecasts_figure, windows_figure
@@ -32,7 +31,6 @@ FIGURES = Path("reports/figures/backtest")
 REPORT = REPORTS / "backtest.json"
 WORDS = REPORTS / "backtest.md"
 
-Array = npt.NDArray[np.float64]
 
 log = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from model_training.results import Estimate, scores_of
 from model_training.worth import (
     CHANGES,
     MANY,
+    VALUE,
     Table,
     ValueReport,
     amount,
@@ -35,7 +36,7 @@ from utils.files import read_json, write_json
 from utils.logging import run
 from utils.metrics import Value, highest, load_value, worth_of
 from utils.outcome import SCORE
-from utils.paths import EVALUATION, PREDICTIONS, TEST, VALUE
+from utils.paths import EVALUATION, PREDICTIONS, TEST
 
 FIGURES = Path("reports/figures/value")
 METRIC = "value_per_decision"

@@ -14,13 +14,15 @@ from matplotlib.figure import Figure
 
 from data_prep.storage import read_parquet, read_table
 from data_viz.plot_utils import save_figures
-from data_viz.value_plots import Labels, value_figure, ways_figure
+from data_viz.value_plots import Labels, value_figure
+from data_viz.ways_plots import ways_figure
 from model_training.data_preprocessing import row_weights, target
 from model_training.resampling import resamples, units_of
 from model_training.results import Estimate, scores_of
 from model_training.worth import (
     CHANGES,
     MANY,
+    VALUE,
     Table,
     ValueReport,
     amount,
@@ -33,7 +35,7 @@ from utils.files import read_json, write_json
 from utils.logging import run
 from utils.metrics import Value, ValueCurve, load_value, worth_of
 from utils.outcome import TWO, decide, decision_threshold
-from utils.paths import EVALUATION, PREDICTIONS, TEST, VALUE
+from utils.paths import EVALUATION, PREDICTIONS, TEST
 
 FIGURES = Path("reports/figures/value")
 METRIC = "value_per_decision"

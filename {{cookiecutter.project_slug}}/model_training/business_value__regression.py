@@ -19,6 +19,7 @@ from model_training.results import Estimate, scores_of
 from model_training.worth import (
     CHANGES,
     MANY,
+    VALUE,
     Table,
     ValueReport,
     amount,
@@ -31,7 +32,7 @@ from utils.files import read_json, write_json
 from utils.logging import run
 from utils.metrics import Value, load_value
 from utils.outcome import point
-from utils.paths import EVALUATION, PREDICTIONS, TEST, VALUE
+from utils.paths import EVALUATION, PREDICTIONS, TEST
 
 FIGURES = Path("reports/figures/value")
 METRIC = "value_per_prediction"

@@ -1,7 +1,6 @@
 """What one run of the pipeline has measured, put together for the record of experiments."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -10,7 +9,7 @@ from model_training.model_card import exported_metadata
 from model_training.results import CandidateResult, EvaluationReport, LearningPoint, Selection
 from utils.config import convert, load_params
 from utils.files import read_json
-from utils.paths import DATA_CARD, EVALUATION, FIGURES, MODEL_CARD, SELECTION
+from utils.paths import EVALUATION, SELECTION
 
 Plain = str | int | float | bool
 
@@ -116,8 +115,3 @@ def read_experiment() -> Experiment:
         trials=[Trial(flatten(result.hyperparameters), result) for result in selection.candidates],
         learning_curve=selection.learning_curve,
     )
-
-
-def documents() -> list[Path]:
-    """Return the cards and figures that belong to a run."""
-    return [MODEL_CARD, DATA_CARD, *sorted(FIGURES.rglob("*.png"))]

@@ -1,7 +1,5 @@
 """What the winner learns from its out-of-fold probabilities: its calibration, and to decide."""
 
-import numpy as np
-import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from model_training.calibration import calibration
@@ -9,8 +7,6 @@ from model_training.finished import Finished, Unseen
 from utils.config import Contract, Params
 from utils.metrics import Value
 from utils.outcome import TWO, Decision, calibrated, decision_threshold
-
-Array = npt.NDArray[np.float64]
 
 
 def finish(

@@ -32,13 +32,6 @@ def measured(metric: Metric, judged: Judged, value: Value) -> float:
     return metric.function(judged.outcome, judged.predicted, judged.weights, value)
 
 
-def measured_singly(metric: Metric, judged: Judged, value: Value) -> Array:
-    """Return a metric that is a mean over the rows, for each row alone, shape (n,)."""
-    alone = judged._replace(weights=np.ones(len(judged.outcome)))
-    single = np.arange(len(judged.outcome))[:, np.newaxis]
-    return np.array([measured(metric, alone.at(row), value) for row in single])
-
-
 class Losses(NamedTuple):
     """What each row loses against a perfect answer, shape (n,), never below 0, and its weight.
 

@@ -17,7 +17,8 @@ from model_training.detectors import (
     RobustCovariance,
     UnusualValue,
 )
-from model_training.onnx_trees import Nodes, Part, constant, decision_tree, rounded, tree_ensemble
+from model_training.onnx_parts import Nodes, Part, constant
+from model_training.onnx_trees import decision_tree, rounded, tree_ensemble
 from utils.config import ProjectError
 
 

@@ -8,16 +8,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import LogisticRegression
 
 from model_training.calibration import CalibratedClassifier
-from model_training.onnx_trees import (
-    Part,
-    boosted_tree,
-    constant,
-    decision_tree,
-    linear,
-    repeated,
-    rounded,
-    tree_ensemble,
-)
+from model_training.onnx_boosting import boosted_tree
+from model_training.onnx_linear import linear
+from model_training.onnx_parts import Part, constant
+from model_training.onnx_repeated import repeated
+from model_training.onnx_trees import decision_tree, rounded, tree_ensemble
 from utils.config import ProjectError
 from utils.outcome import SMALLEST_CALIBRATED, TWO
 

@@ -5,7 +5,7 @@ from onnx import helper
 from sklearn.cluster import BisectingKMeans, KMeans
 from sklearn.mixture import GaussianMixture
 
-from model_training.onnx_trees import Part, constant
+from model_training.onnx_parts import Part, constant
 from model_training.partitions import (
     SMALLEST_SQUARE,
     NumberedClusters,

@@ -10,16 +10,10 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.linear_model import Ridge
 
 from model_training.forecaster import BASIS, NAIVE, STEP, USUAL, Forecaster, Layout
-from model_training.onnx_trees import (
-    Nodes,
-    Part,
-    boosted_tree,
-    constant,
-    decision_tree,
-    linear,
-    rounded,
-    tree_ensemble,
-)
+from model_training.onnx_boosting import boosted_tree
+from model_training.onnx_linear import linear
+from model_training.onnx_parts import Nodes, Part, constant
+from model_training.onnx_trees import decision_tree, rounded, tree_ensemble
 from utils.config import ProjectError
 from utils.outcome import BEYOND_HORIZON, FORECAST, NO_HISTORY
 

@@ -7,16 +7,11 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import Ridge
 
-from model_training.onnx_trees import (
-    Part,
-    boosted_tree,
-    constant,
-    decision_tree,
-    linear,
-    repeated,
-    rounded,
-    tree_ensemble,
-)
+from model_training.onnx_boosting import boosted_tree
+from model_training.onnx_linear import linear
+from model_training.onnx_parts import Part, constant
+from model_training.onnx_repeated import repeated
+from model_training.onnx_trees import decision_tree, rounded, tree_ensemble
 from model_training.spread import SpreadRegressor
 from utils.config import ProjectError
 

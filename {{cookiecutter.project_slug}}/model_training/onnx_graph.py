@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 
 from data_prep.feature_engineering import FeatureNames
 from model_training.onnx_estimator import score, score_shape
-from model_training.onnx_trees import Nodes, Part, constant
+from model_training.onnx_parts import Nodes, Part, constant
 
 OPSET = 21
 ML_OPSET = 5

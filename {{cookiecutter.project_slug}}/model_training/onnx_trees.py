@@ -1,21 +1,17 @@
-"""Trees and constants of an ONNX graph in 64-bit floats."""
+"""Trees as nodes of an ONNX graph in 64-bit floats."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 from sklearn.tree import BaseDecisionTree
+
+from model_training.onnx_parts import Array, Nodes, constant
 
 LESS_OR_EQUAL = 0
 SUM = 1
-
-Array = npt.NDArray[Any]
-Nodes = list[onnx.NodeProto]
-Part = tuple[Nodes, list[onnx.TensorProto]]
-"""Nodes, and the constants that they name."""
 
 
 class Branch(NamedTuple):
@@ -30,27 +26,6 @@ class Branch(NamedTuple):
 
 Tree = dict[int, Branch | float]
 """Nodes by number, the root being 0; a leaf is its weight."""
-
-
-def constant(name: str, values: Array) -> onnx.TensorProto:
-    """Return an array as a constant of the graph."""
-    return numpy_helper.from_array(np.asarray(values, order="C"), name)
-
-
-def boosted_tree(nodes: Array) -> Tree:
-    """Return a tree of histogram gradient boosting, given the nodes of its predictor."""
-    return {
-        number: float(node["value"])
-        if node["is_leaf"]
-        else Branch(
-            int(node["feature_idx"]),
-            float(node["num_threshold"]),
-            int(node["left"]),
-            int(node["right"]),
-            bool(node["missing_go_to_left"]),
-        )
-        for number, node in enumerate(nodes)
-    }
 
 
 def decision_tree(estimator: BaseDecisionTree, leaves: Array) -> Tree:
@@ -143,34 +118,3 @@ def rounded(source: str, output: str) -> Nodes:
         helper.make_node("Cast", [source], [f"{output}_32"], to=onnx.TensorProto.FLOAT),
         helper.make_node("Cast", [f"{output}_32"], [output], to=onnx.TensorProto.DOUBLE),
     ]
-
-
-def repeated(row: Array, source: str, output: str) -> Part:
-    """Return what gives each row of ``source`` the same values: ``row``, shape (1, values)."""
-    nodes = [
-        helper.make_node("Shape", [source], [f"{output}_rows"], start=0, end=1),
-        helper.make_node(
-            "Concat", [f"{output}_rows", f"{output}_one"], [f"{output}_shape"], axis=0
-        ),
-        helper.make_node("Expand", [f"{output}_row", f"{output}_shape"], [output]),
-    ]
-    one = constant(f"{output}_one", np.array([1], dtype=np.int64))
-    return nodes, [one, constant(f"{output}_row", row.astype(np.float64))]
-
-
-def linear(coefficients: Array, intercepts: Array, source: str, output: str) -> Part:
-    """Return inputs times coefficients plus intercepts.
-
-    Args:
-        coefficients: shape (outputs, features).
-        intercepts: shape (outputs,).
-        source: name of the inputs (n, features).
-        output: name of the sums (n, outputs).
-    """
-    nodes = [
-        helper.make_node("MatMul", [source, "coefficients"], ["weighted"]),
-        helper.make_node("Add", ["weighted", "intercepts"], [output]),
-    ]
-    by_column = np.ascontiguousarray(coefficients.T, dtype=np.float64)
-    constants = [constant("coefficients", by_column)]
-    return nodes, [*constants, constant("intercepts", intercepts.reshape(1, -1).astype(np.float64))]

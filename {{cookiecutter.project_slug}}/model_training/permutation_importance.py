@@ -101,8 +101,3 @@ def permutation_importance(
         low, high = np.nanquantile(resampled, [tail, 1 - tail])
         found.append(Importance(column, point + 0.0, float(low) + 0.0, float(high) + 0.0))
     return sorted(found, key=lambda item: -np.inf if item.value is None else -item.value)
-
-
-def influential(items: Sequence[Importance]) -> list[Importance]:
-    """Return the columns without which the model is worse for certain."""
-    return [item for item in items if item.low is not None and item.low > 0]

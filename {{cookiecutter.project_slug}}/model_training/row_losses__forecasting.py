@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from model_training.judged import Judged, Losses, measured_singly
+from model_training.judged import Judged, Losses
+from model_training.singly import measured_singly
 from utils.config import Column
 from utils.metrics import METRICS, Value
 from utils.outcome import point

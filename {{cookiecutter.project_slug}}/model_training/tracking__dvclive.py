@@ -19,7 +19,9 @@ from model_training.experiment import Experiment, read_experiment
 from model_training.lineage import git_commit
 from utils.config import ProjectError
 from utils.logging import run
-from utils.paths import EXPERIMENT
+from utils.paths import REPORTS
+
+EXPERIMENT = REPORTS / "experiment"
 
 CLIENT = "dvc_studio_client"
 

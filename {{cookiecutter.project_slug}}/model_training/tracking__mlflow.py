@@ -23,15 +23,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
-from model_training.experiment import Experiment, Plain, documents, read_experiment
+from model_training.experiment import Experiment, Plain, read_experiment
 from utils.config import ProjectError
 from utils.files import write_json
 from utils.logging import run
-from utils.paths import REPORTS
+from utils.paths import DATA_CARD, MODEL_CARD, REPORTS
 
 DATABASE = Path("data/mlflow.db")
 ARTIFACTS = Path("data/mlflow")
 RECORD = REPORTS / "experiment.json"
+FIGURES = REPORTS / "figures"
 KEY = "experiment_key"
 # Which of its pages MLflow opens.
 KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -41,6 +42,11 @@ LONGEST_VALUE = 6000
 PARAMS_AT_ONCE = 100
 
 log = logging.getLogger(__name__)
+
+
+def documents() -> list[Path]:
+    """Return the cards and figures that belong to a run."""
+    return [MODEL_CARD, DATA_CARD, *sorted(FIGURES.rglob("*.png"))]
 
 
 def _name(text: str) -> str:

@@ -6,7 +6,9 @@ import msgspec
 
 from model_training.results import Estimate
 from utils.config import ProjectError, convert
-from utils.paths import EVALUATION
+from utils.paths import EVALUATION, REPORTS
+
+VALUE = REPORTS / "value.json"
 
 # Decisions or predictions that an amount is stated for, so that it is neither tiny nor huge.
 MANY = 1000

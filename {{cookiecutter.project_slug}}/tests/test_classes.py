@@ -35,7 +35,7 @@ from model_training.onnx_graph import build_graph
 from model_training.results import score_columns, scores_of
 from model_training.row_losses import DRAWN
 from model_training.splitting import make_folds
-from model_training.worth import measured
+from model_training.worth import VALUE, measured
 from tests.conftest import BUNDLED, MARKERS, ROOT, run_stage
 from utils.config import (
     Column,
@@ -59,7 +59,6 @@ from utils.paths import (
     SELECTED,
     SELECTION,
     TEST,
-    VALUE,
 )
 from utils.result_part import result_part
 

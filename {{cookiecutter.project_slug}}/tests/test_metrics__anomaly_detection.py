@@ -10,7 +10,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from model_deployment.postprocessing import output_columns, predictions
 from utils.config import NO_TARGET, Column, ProjectError
-from utils.metric import with_target
 from utils.metrics import (
     METRICS,
     Value,
@@ -19,6 +18,7 @@ from utils.metrics import (
     level_labels,
     levels,
     load_value,
+    with_target,
 )
 from utils.outcome import Decision, encode, percentiles
 

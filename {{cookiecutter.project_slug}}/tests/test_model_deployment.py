@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -22,14 +21,13 @@ from model_deployment.monitoring import (
 )
 from model_deployment.postprocessing import SCORE, output_columns, predictions
 from model_deployment.preprocessing import (
-    as_contract,
     check_columns,
     model_inputs,
     standardise_records,
 )
 from model_training.data_preprocessing import model_inputs as training_inputs
 from tests.predictions import perfect
-from utils.config import Column, Monitoring, ProjectError, Recipe, load_params
+from utils.config import Monitoring, ProjectError, load_params
 from utils.files import read_json
 
 SETTINGS = Monitoring(50, 0.1, 0.25, 0.01, 0.05)
@@ -114,16 +112,6 @@ def test_records_that_lack_columns_are_refused_by_name(models: Path, records: pl
     missing = recipe.contract.with_role("numeric")[0].name
     with pytest.raises(ProjectError, match=missing):
         check_columns(records.drop(missing).columns, recipe)
-
-
-def test_records_may_have_the_names_of_their_source_and_no_number(recipe: Recipe) -> None:
-    number = Column("row", "identifier", "integer", "", generated=True)
-    price = Column("price", "numeric", "float", "", source="Price (EUR)")
-    changed = msgspec.structs.replace(recipe.contract, columns=(number, price))
-    own = msgspec.structs.replace(recipe, contract=changed)
-    found = as_contract(pl.DataFrame({"Price (EUR)": [1.5, 2.5]}), own, 10)
-    assert found.to_dict(as_series=False) == {"price": [1.5, 2.5], "row": [11, 12]}
-    assert as_contract(found, own, 0).equals(found)
 
 
 def test_answers_have_the_described_columns(models: Path) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from model_deployment.artefact import Artefact, load_artefact
 from model_deployment.postprocessing import SCORE, predictions
 from model_deployment.preprocessing import model_inputs, standardise_records
-from model_deployment.serving import main, score_file
-from utils.config import ProjectError
+from model_deployment.serving import as_contract, main, score_file
+from utils.config import Column, ProjectError, Recipe
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,16 @@ def table(records: pl.DataFrame, tmp_path: Path) -> Path:
     path = tmp_path / "records.csv"
     records.write_csv(path, datetime_format="%Y-%m-%dT%H:%M:%S")
     return path
+
+
+def test_records_may_have_the_names_of_their_source_and_no_number(recipe: Recipe) -> None:
+    number = Column("row", "identifier", "integer", "", generated=True)
+    price = Column("price", "numeric", "float", "", source="Price (EUR)")
+    changed = msgspec.structs.replace(recipe.contract, columns=(number, price))
+    own = msgspec.structs.replace(recipe, contract=changed)
+    found = as_contract(pl.DataFrame({"Price (EUR)": [1.5, 2.5]}), own, 10)
+    assert found.to_dict(as_series=False) == {"price": [1.5, 2.5], "row": [11, 12]}
+    assert as_contract(found, own, 0).equals(found)
 
 
 @pytest.mark.parametrize("chunk_rows", [7, 100_000])

@@ -16,8 +16,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from model_training import tracking
-from model_training.experiment import Experiment, documents, read_experiment
-from model_training.tracking import DATABASE, KEY, record
+from model_training.experiment import Experiment, read_experiment
+from model_training.tracking import DATABASE, KEY, documents, record
 from utils.config import ProjectError
 
 STARTING_SECONDS = 120

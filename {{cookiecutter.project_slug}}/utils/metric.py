@@ -19,11 +19,6 @@ def always(contract: Contract) -> bool:
     return True
 
 
-def with_target(contract: Contract) -> bool:
-    """Say whether records come with a target, for metrics that need one."""
-    return contract.has_target
-
-
 class MetricOf(NamedTuple, Generic[V]):
     """A metric with what a report needs to show it.
 

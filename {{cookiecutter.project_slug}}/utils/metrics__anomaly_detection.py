@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from utils.config import Column, ProjectError, convert
-from utils.metric import MetricOf, with_target
+from utils.config import Column, Contract, ProjectError, convert
+from utils.metric import MetricOf
 from utils.outcome import SCORE, SHARE, Decision, alarms
 
 Array = npt.NDArray[np.float64]
@@ -47,6 +47,11 @@ class Value(NamedTuple):
 
 
 Metric = MetricOf[Value]
+
+
+def with_target(contract: Contract) -> bool:
+    """Say whether records come with a target, for metrics that need one."""
+    return contract.has_target
 
 
 def load_value(values: Mapping[str, Any], target: Column) -> Value:

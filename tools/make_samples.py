@@ -1324,12 +1324,29 @@ PROTOBUF_TYPES: Mapping[pa.DataType, str] = {
 
 
 def format_module(name: str) -> ModuleType:
-    """Import the module by which a project reads and writes a format, from the template."""
+    """Import the module by which a project reads a format, from the template."""
     if str(PROJECT) not in sys.path:
         sys.path.append(str(PROJECT))
     # each task has its own form of this module, and no form matters for reading and writing
     sys.modules.setdefault("utils.target", importlib.import_module("utils.target__number"))
     return importlib.import_module(f"data_prep.formats__{name}")
+
+
+def writing_module(name: str) -> ModuleType:
+    """Import the module by which a project writes a format, from the template."""
+    format_module(name)
+    parts = [
+        part
+        for part in ("formats", "encoding", "writing")
+        if (PROJECT / f"data_prep/{part}__{name}.py").is_file()
+    ]
+    # each imports those before it by the names that they have in a project
+    for part in parts:
+        sys.modules[f"data_prep.{part}"] = importlib.import_module(f"data_prep.{part}__{name}")
+    module = sys.modules["data_prep.writing"]
+    for part in parts:
+        del sys.modules[f"data_prep.{part}"]
+    return module
 
 
 def typed(sample: Sample, *, moments: bool) -> pa.Table:
@@ -1477,10 +1494,10 @@ def files(name: str, sample: Sample, suffix: str = "") -> dict[str, bytes]:
             if kind in schemas:
                 schema = Path(folder, file + SCHEMA_SUFFIXES[kind])
                 schema.write_bytes(schemas[kind])
-                format_module(kind).write(rows, stream, schema)
+                writing_module(kind).write(rows, stream, schema)
                 contents[schema.name] = schemas[kind]
             else:
-                format_module(kind).write(rows, stream)
+                writing_module(kind).write(rows, stream)
             contents[f"{file}{ending}"] = stream.getvalue()
     return contents
 

@@ -1,45 +1,35 @@
-"""The format of the records: Avro container files, and Avro messages.
+"""The format of the records: Avro container files.
 
 A container file says by which schema it was written. A schema file (``.avsc``) beside it is what
 the records shall look like: a file that was written by another one is brought into its form by the
-rules of Avro, or refused. Messages carry only a fingerprint of their schema, so their schema file,
-the only one in ``data/source``, is needed.
+rules of Avro, or refused.
 
 Blocks of a container are complete in themselves. They are cut apart here, so that memory is bounded
 and a columnar parser reads what it can: plain columns. fastavro reads the rest, row by row.
 """
 
 import datetime as dt
-import decimal
 import io
 import json
-import struct
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import fastavro
 import polars as pl
 import pyarrow as pa
-from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+from fastavro.schema import parse_schema
 
-from utils.config import Contract, ProjectError
+from utils.config import ProjectError
 
 SUFFIX = ".avro"
 SCHEMA_SUFFIXES = (".avsc",)
-SCHEMA_FOLDER = Path("data/source")
 
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 8 << 20
 MAGIC = b"Obj\x01"
 SYNC_BYTES = 16
-# The start of a message: the mark of Avro's single object encoding and the fingerprint of its
-# schema, or a zero and the number of its schema in a registry.
-SINGLE_OBJECT = b"\xc3\x01"
-SINGLE_OBJECT_BYTES = 10
-REGISTRY = b"\x00"
-REGISTRY_BYTES = 5
 COLUMNAR_CODECS = {"null", "deflate", "snappy"}
 COLUMNAR_TYPES = {"boolean", "int", "long", "float", "double", "string", "bytes"}
 CONTINUES = 0x80
@@ -48,7 +38,7 @@ LAST_SHIFT = 63
 Schema = Any
 
 
-class _UnreadableError(ValueError):
+class UnreadableError(ValueError):
     """What is wrong with the bytes; the caller knows where they came from."""
 
 
@@ -95,7 +85,7 @@ def read(source: Path | BinaryIO, name: str = "", schema: Path | None = None) ->
 
 
 def _read(stream: BinaryIO, name: str, path: Path | None) -> Iterator[pa.Table]:
-    expected = None if path is None else _schema(path)
+    expected = None if path is None else read_schema(path)
     try:
         header = _read_header(stream)
         same = expected is None or _canonical(expected) == _canonical(header.schema)
@@ -106,12 +96,12 @@ def _read(stream: BinaryIO, name: str, path: Path | None) -> Iterator[pa.Table]:
                 empty = False
                 yield table
         if empty:
-            yield _from_rows([], reader or header.schema)
+            yield from_rows([], reader or header.schema)
     except fastavro.read.SchemaResolutionError as error:
         raise ProjectError(
             f"{name} was written by a schema that does not fit {path}: {error}. Correct that file."
         ) from error
-    except (_UnreadableError, *_PARSER_ERRORS) as error:
+    except (UnreadableError, *PARSER_ERRORS) as error:
         detail = " ".join(str(error).split()) or type(error).__name__
         raise ProjectError(
             f"{name} is not a readable Avro file: {detail}. It may be truncated or of another "
@@ -119,7 +109,7 @@ def _read(stream: BinaryIO, name: str, path: Path | None) -> Iterator[pa.Table]:
         ) from error
 
 
-_PARSER_ERRORS = (
+PARSER_ERRORS = (
     ArithmeticError,
     EOFError,
     LookupError,
@@ -131,24 +121,18 @@ _PARSER_ERRORS = (
 )
 
 
-def _schema(path: Path) -> Schema:
+def read_schema(path: Path) -> Schema:
+    """Read a schema file.
+
+    Raises:
+        ProjectError: the file is missing or is no Avro schema.
+    """
     try:
         return parse_schema(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ProjectError(f"{path} is not a readable Avro schema: {error}. Correct it.") from error
     except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as error:
         raise ProjectError(f"{path} is not a valid Avro schema: {error}. Correct it.") from error
-
-
-def _message_schema() -> tuple[Path, Schema]:
-    """Return the schema of messages: that of the only schema file in ``SCHEMA_FOLDER``."""
-    found = sorted(SCHEMA_FOLDER.glob(f"*{SCHEMA_SUFFIXES[0]}"))
-    if len(found) != 1:
-        raise ProjectError(
-            f"{SCHEMA_FOLDER} holds {len(found)} schema files *{SCHEMA_SUFFIXES[0]}, but exactly "
-            "one must say what a record looks like. Put it there."
-        )
-    return found[0], _schema(found[0])
 
 
 def _canonical(schema: Schema) -> str:
@@ -177,7 +161,7 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
     while len(content) < size:
         piece = stream.read(size - len(content))
         if not piece:
-            raise _UnreadableError("it ends in the middle")
+            raise UnreadableError("it ends in the middle")
         content = content + piece if content else piece
     return content
 
@@ -195,20 +179,20 @@ def _long(stream: BinaryIO, *, first: bytes = b"") -> tuple[int, bytes]:
             return (value >> 1) ^ -(value & 1), content
         shift += 7
         if shift > LAST_SHIFT:
-            raise _UnreadableError("a length in it is impossible")
+            raise UnreadableError("a length in it is impossible")
 
 
 def _size(stream: BinaryIO, *, first: bytes = b"") -> tuple[int, bytes]:
     size, content = _long(stream, first=first)
     if size < 0:
-        raise _UnreadableError("a length in it is negative")
+        raise UnreadableError("a length in it is negative")
     return size, content
 
 
 def _read_header(stream: BinaryIO) -> _Header:
     magic = stream.read(len(MAGIC))
     if magic != MAGIC:
-        raise _UnreadableError("it does not begin like one" if magic else "it is empty")
+        raise UnreadableError("it does not begin like one" if magic else "it is empty")
     content = [magic]
     metadata: dict[bytes, bytes] = {}
     while True:
@@ -223,7 +207,7 @@ def _read_header(stream: BinaryIO) -> _Header:
             for _ in range(2):
                 size, written = _size(stream)
                 if size > BLOCK_BYTES:
-                    raise _UnreadableError("its header is damaged")
+                    raise UnreadableError("its header is damaged")
                 pair.append(_exactly(stream, size))
                 content += [written, pair[-1]]
             metadata[pair[0]] = pair[1]
@@ -242,7 +226,7 @@ def _containers(header: _Header, stream: BinaryIO) -> Iterator[bytes]:
         length, written_length = _size(stream)
         block = _exactly(stream, length)
         if _exactly(stream, SYNC_BYTES) != header.sync:
-            raise _UnreadableError("one of its blocks is damaged")
+            raise UnreadableError("one of its blocks is damaged")
         if rows and (rows + count > BATCH_ROWS or size + length > BLOCK_BYTES):
             yield b"".join(content)
             content = [header.content]
@@ -265,10 +249,10 @@ def _tables(container: bytes, header: _Header, reader: Schema | None) -> Iterato
     for row in fastavro.reader(io.BytesIO(container), reader):
         rows.append(row)
         if len(rows) == BATCH_ROWS:
-            yield _from_rows(rows, schema)
+            yield from_rows(rows, schema)
             rows = []
     if rows:
-        yield _from_rows(rows, schema)
+        yield from_rows(rows, schema)
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:
@@ -294,10 +278,19 @@ def _is_plain(kind: Schema) -> bool:
     return (kind["type"] if isinstance(kind, Mapping) else kind) in COLUMNAR_TYPES
 
 
-def _from_rows(rows: Sequence[Any], schema: Schema) -> pa.Table:
+def from_rows(rows: Sequence[Any], schema: Schema) -> pa.Table:
+    """Make a table of records as the parser gives them.
+
+    Args:
+        rows: one mapping from field to value per record.
+        schema: names the columns, in their order.
+
+    Raises:
+        UnreadableError: the schema is not that of a record.
+    """
     fields = schema.get("fields") if isinstance(schema, Mapping) else None
     if fields is None:
-        raise _UnreadableError("its schema is not a record")
+        raise UnreadableError("its schema is not a record")
     return pa.table(
         {field["name"]: _array([row[field["name"]] for row in rows]) for field in fields}
     )
@@ -306,128 +299,18 @@ def _from_rows(rows: Sequence[Any], schema: Schema) -> pa.Table:
 def _array(values: Sequence[Any]) -> pa.Array:
     kinds = {type(value) for value in values if value is not None}
     if len(kinds) > 1 or kinds & {dict, list, tuple, uuid.UUID}:
-        return pa.array([None if value is None else _text(value) for value in values], pa.string())
+        return pa.array(
+            [None if value is None else as_text(value) for value in values], pa.string()
+        )
     return pa.array(values)
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
+    """Write a value as text: nested ones as JSON, bytes in hexadecimal, moments as ISO 8601."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict | list | tuple | bool | int | float):
-        return json.dumps(value, ensure_ascii=False, default=_text)
+        return json.dumps(value, ensure_ascii=False, default=as_text)
     if isinstance(value, bytes):
         return value.hex()
     return value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
-
-
-def _encodable(table: pa.Table, schema: Schema) -> list[dict[str, Any]]:
-    """Give each value the Python type that its field asks for."""
-    columns = {}
-    for field in schema["fields"]:
-        convert = _converter(field["type"])
-        columns[field["name"]] = [
-            None if value is None else convert(value) for value in table[field["name"]].to_pylist()
-        ]
-    names = list(columns)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _converter(kind: Schema) -> Callable[[Any], Any]:
-    if _is_list(kind):
-        others = [item for item in kind if item != "null"]
-        return _converter(others[0]) if len(others) == 1 else lambda value: value
-    if isinstance(kind, Mapping):
-        logical = str(kind.get("logicalType", ""))
-        if logical.startswith("timestamp"):
-            return _as_moment
-        return decimal.Decimal if logical == "decimal" else lambda value: value
-    simple: dict[str, Callable[[Any], Any]] = {"string": _text, "float": float, "double": float}
-    return simple.get(kind, lambda value: value)
-
-
-def _as_moment(value: Any) -> dt.datetime:
-    moment: dt.datetime = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
-def write(table: pa.Table, stream: BinaryIO, schema: Path | None = None) -> None:
-    """Write a container file; equal tables give equal bytes.
-
-    Args:
-        table: records that have the fields of the schema.
-        stream: where the bytes go.
-        schema: file with the schema; by default the only one in ``data/source``.
-
-    Raises:
-        ProjectError: there is no usable schema file, or the records don't fit it.
-    """
-    path, parsed = (schema, _schema(schema)) if schema else _message_schema()
-    try:
-        fastavro.writer(
-            stream,
-            parsed,
-            _encodable(table, parsed),
-            codec="deflate",
-            sync_marker=fingerprint_bytes(parsed) * 2,
-            sync_interval=1 << 16,
-        )
-    except (ValueError, TypeError, LookupError, struct.error) as error:
-        raise ProjectError(f"The records do not fit {path}: {error}. Correct that file.") from error
-
-
-def fingerprint_bytes(schema: Schema) -> bytes:
-    """Return the fingerprint by which messages name their schema: 8 bytes."""
-    return bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
-
-
-def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
-    """Decode messages in Avro's single object encoding, or numbered by a schema registry.
-
-    Args:
-        messages: records written by the only schema file in ``data/source``.
-        contract: names the table in errors.
-
-    Returns:
-        One row per message.
-
-    Raises:
-        ProjectError: a message is damaged or was written by another schema.
-    """
-    path, schema = _message_schema()
-    start = SINGLE_OBJECT + fingerprint_bytes(schema)
-    rows = []
-    for number, message in enumerate(messages, start=1):
-        stream = io.BytesIO(message)
-        try:
-            if message.startswith(start):
-                stream.seek(SINGLE_OBJECT_BYTES)
-            elif message.startswith(REGISTRY):
-                stream.seek(REGISTRY_BYTES)
-            else:
-                raise _UnreadableError("it does not begin with the fingerprint of that schema")
-            rows.append(fastavro.schemaless_reader(stream, schema))
-            if stream.read(1):
-                raise _UnreadableError("it is longer than a record of that schema")
-        except (_UnreadableError, *_PARSER_ERRORS) as error:
-            raise ProjectError(
-                f"Message {number} of {contract.table} is not a record of {path}: "
-                f"{' '.join(str(error).split()) or 'it is truncated'}. Check what is sent."
-            ) from error
-    return _from_rows(rows, schema)
-
-
-def encode(table: pa.Table, contract: Contract) -> list[bytes]:
-    """Encode each record as one message, the inverse of ``decode``."""
-    path, schema = _message_schema()
-    start = SINGLE_OBJECT + fingerprint_bytes(schema)
-    messages = []
-    for row in _encodable(table, schema):
-        stream = io.BytesIO()
-        try:
-            fastavro.schemaless_writer(stream, schema, row)
-        except (ValueError, TypeError, LookupError, struct.error) as error:
-            raise ProjectError(
-                f"A record of {contract.table} does not fit {path}: {error}. Correct that file."
-            ) from error
-        messages.append(start + stream.getvalue())
-    return messages

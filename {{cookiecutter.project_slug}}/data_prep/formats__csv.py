@@ -1,20 +1,19 @@
 """The format of the records: comma-separated text with a header, UTF-8.
 
 Every column is text. Types come from the data contract during cleaning, not from guesses of a
-parser. A message of a stream is one row without a header, in the order of the contract.
+parser.
 """
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from utils.config import Contract, ProjectError
+from utils.config import ProjectError
 
 SUFFIX = ".csv"
 
@@ -126,78 +125,3 @@ def _header(head: bytes, name: str) -> list[str]:
             f"{name} has more than one column named {', '.join(repeated)}. Rename all but one."
         )
     return header
-
-
-def _writable(table: pa.Table) -> pa.Table:
-    """Turn nested values, which have no place in a row, into JSON text."""
-    for number, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
-            texts = [
-                None if value is None else msgspec.json.encode(value).decode()
-                for value in table[number].to_pylist()
-            ]
-            table = table.set_column(number, field.name, pa.array(texts, pa.string()))
-    return table
-
-
-def write(table: pa.Table, stream: BinaryIO) -> None:
-    """Write records with a header; missing values become empty."""
-    with pacsv.CSVWriter(
-        stream, (plain := _writable(table)).schema, write_options=_write_options(header=True)
-    ) as writer:
-        writer.write_table(plain)
-
-
-def _write_options(*, header: bool) -> pacsv.WriteOptions:
-    return pacsv.WriteOptions(include_header=header, quoting_style="needed")
-
-
-def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
-    """Decode messages of one row each.
-
-    Args:
-        messages: rows without a header, with one value for each column that is recorded.
-        contract: names the columns, in their order.
-
-    Returns:
-        One row per message, every column text.
-
-    Raises:
-        ProjectError: a message is not one row of that many UTF-8 values.
-    """
-    columns = [column.name for column in contract.recorded]
-    rows = []
-    for number, message in enumerate(messages, start=1):
-        try:
-            found = list(csv.reader(io.StringIO(message.decode(), newline=""), strict=True))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ProjectError(
-                f"Message {number} is not a row of comma-separated UTF-8 text: {error}. "
-                "Check what is sent."
-            ) from error
-        if len(found) != 1 or len(found[0]) != len(columns):
-            raise ProjectError(
-                f"Message {number} is not one row of the {len(columns)} values "
-                f"{', '.join(columns)}. Check what is sent."
-            )
-        rows.append(found[0])
-    values = zip(*rows, strict=True) if rows else [()] * len(columns)
-    return pa.table(
-        {
-            column: pa.array(found, pa.string())
-            for column, found in zip(columns, values, strict=True)
-        }
-    )
-
-
-def encode(table: pa.Table, contract: Contract) -> list[bytes]:
-    """Encode each record as one message, the inverse of ``decode``."""
-    selected = _writable(table.select([column.source_name for column in contract.recorded]))
-    messages = []
-    texts = [column.cast(pa.string()).to_pylist() for column in selected.columns]
-    for row in zip(*texts, strict=True):
-        stream = io.StringIO(newline="")
-        # a value is quoted only if it holds a character of the line end that is asked for
-        csv.writer(stream, lineterminator="\r\n").writerow(row)
-        messages.append(stream.getvalue().removesuffix("\r\n").encode())
-    return messages

@@ -1,8 +1,7 @@
 """The format of the records: JSON, either one object per line or one array of objects.
 
 Numbers, texts and truth values keep their types. A column that mixes them, or holds integers beyond
-64 bits, becomes text, and nested values become the JSON text they were. A message of a stream is
-one object.
+64 bits, becomes text, and nested values become the JSON text they were.
 """
 
 import re
@@ -15,7 +14,7 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from utils.config import Contract, ProjectError
+from utils.config import ProjectError
 
 SUFFIX = ".json"
 
@@ -38,7 +37,7 @@ LINES = msgspec.json.Decoder(msgspec.Raw)
 ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class _UnreadableError(ValueError):
+class UnreadableError(ValueError):
     """What is wrong with the text; the caller knows where it came from."""
 
 
@@ -75,16 +74,16 @@ def _read(stream: BinaryIO, name: str) -> Iterator[pa.Table]:
         while not first and (block := stream.read(BLOCK_BYTES)):
             first = block.removeprefix(BYTE_ORDER_MARK).lstrip(WHITESPACE)
         if not first:
-            raise _UnreadableError("it is empty")
+            raise UnreadableError("it is empty")
         rows = 0
         for text in (_from_array if first.startswith(b"[") else _from_lines)(first, stream):
-            table = _table(text, rows)
+            table = parse_lines(text, rows)
             rows += table.num_rows
             for begin in range(0, table.num_rows, BATCH_ROWS):
                 yield table.slice(begin, BATCH_ROWS)
         if rows == 0:
             yield pa.table({})
-    except (_UnreadableError, UnicodeDecodeError) as error:
+    except (UnreadableError, UnicodeDecodeError) as error:
         raise ProjectError(
             f"{name} is not readable as JSON records: {error}. It must hold one object per line, "
             "or one array of objects, in UTF-8; export it again."
@@ -116,10 +115,10 @@ def _from_array(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
             following = True
     begun = begun.rstrip(WHITESPACE)
     if not begun.endswith(b"]"):
-        raise _UnreadableError("the array does not end, so the text may be truncated")
+        raise UnreadableError("the array does not end, so the text may be truncated")
     elements = _elements(begun[:-1])
     if following and not elements:
-        raise _UnreadableError("the array ends with a comma")
+        raise UnreadableError("the array ends with a comma")
     yield b"\n".join(elements)
 
 
@@ -127,11 +126,11 @@ def _elements(text: bytes) -> list[bytes]:
     try:
         found = ARRAY.decode(b"[" + text + b"]")
     except msgspec.DecodeError as error:
-        raise _UnreadableError(str(error)) from error
-    return [_one_line(bytes(element)) for element in found]
+        raise UnreadableError(str(error)) from error
+    return [one_line(bytes(element)) for element in found]
 
 
-def _one_line(element: bytes) -> bytes:
+def one_line(element: bytes) -> bytes:
     """Remove line breaks, which JSON allows between values only."""
     return element.replace(b"\n", b" ").replace(b"\r", b" ")
 
@@ -150,7 +149,7 @@ def _whole_elements(text: bytes) -> tuple[int, list[bytes]]:
         try:
             # Only at the end of an element the text before is a whole array.
             return place.end(), _elements(text[: begin + 1])
-        except _UnreadableError:
+        except UnreadableError:
             continue
     end = _last_end(text)
     return (end + 1, _elements(text[:end])) if end else (0, [])
@@ -171,13 +170,25 @@ def _last_end(text: bytes) -> int:
     return last
 
 
-def _table(text: bytes, rows_before: int) -> pa.Table:
-    """Parse objects, one per line, all columns at once where they are plain."""
+def parse_lines(text: bytes, rows_before: int) -> pa.Table:
+    """Parse objects, one per line, all columns at once where they are plain.
+
+    Args:
+        text: whole lines in UTF-8.
+        rows_before: number of the records before them, for errors.
+
+    Returns:
+        One row per line.
+
+    Raises:
+        UnreadableError: a line is not a JSON object.
+        UnicodeDecodeError: a line is not UTF-8.
+    """
     # The fast parser forgives some mistakes, this one none, and it says how many records there are.
     try:
         written = LINES.decode_lines(text)
     except msgspec.DecodeError as error:
-        raise _UnreadableError(f"after record {rows_before} or later: {error}") from error
+        raise UnreadableError(f"after record {rows_before} or later: {error}") from error
     if not written:
         return pa.table({})
     try:
@@ -221,7 +232,7 @@ def _record(text: msgspec.Raw, number: int) -> Record:
     try:
         return RECORD.decode(text)
     except msgspec.DecodeError as error:
-        raise _UnreadableError(f"record {number} is not an object: {error}") from error
+        raise UnreadableError(f"record {number} is not an object: {error}") from error
 
 
 def _kind(text: bytes) -> str:
@@ -252,46 +263,3 @@ def _array(values: Sequence[msgspec.Raw | None]) -> pa.Array:
         ],
         pa.string(),
     )
-
-
-def write(table: pa.Table, stream: BinaryIO) -> None:
-    """Write records as one object per line; missing values are null."""
-    frame = pl.from_arrow(table)
-    if not isinstance(frame, pl.DataFrame):
-        raise TypeError("a table gives a frame")
-    frame.write_ndjson(stream)
-
-
-def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
-    """Decode messages of one JSON object each.
-
-    Args:
-        messages: objects in UTF-8.
-        contract: its nullable columns are there, all missing, even when no message has them.
-
-    Returns:
-        One row per message, with types as in ``read``.
-
-    Raises:
-        ProjectError: a message is not a JSON object.
-    """
-    lines = [_one_line(message.removeprefix(BYTE_ORDER_MARK)) for message in messages]
-    try:
-        table = _table(b"\n".join(lines), 0)
-    except (_UnreadableError, UnicodeDecodeError) as error:
-        raise ProjectError(
-            f"The messages are not all JSON: {error}. Check what is sent."
-        ) from error
-    if table.num_rows != len(messages):
-        raise ProjectError("A message holds no JSON object, or several. Check what is sent.")
-    for column in contract.columns:
-        if column.nullable and column.source_name not in table.column_names:
-            table = table.append_column(column.source_name, pa.nulls(len(messages)))
-    return table
-
-
-def encode(table: pa.Table, contract: Contract) -> list[bytes]:
-    """Encode each record as one message, the inverse of ``decode``."""
-    stream = BytesIO()
-    write(table.select([column.source_name for column in contract.recorded]), stream)
-    return stream.getvalue().splitlines()

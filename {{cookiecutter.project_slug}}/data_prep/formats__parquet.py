@@ -65,15 +65,3 @@ def _read(stream: object, name: str) -> Iterator[pa.Table]:
             f"{name} is not a readable Parquet file: {detail} It may be truncated or of another "
             "format; fetch or export it again."
         ) from error
-
-
-def write(table: pa.Table, stream: BinaryIO) -> None:
-    """Write records; equal tables give equal bytes."""
-    plain = table.replace_schema_metadata(None)
-    pq.write_table(
-        plain,
-        stream,
-        compression="zstd",
-        row_group_size=BATCH_ROWS,
-        write_page_checksum=True,
-    )

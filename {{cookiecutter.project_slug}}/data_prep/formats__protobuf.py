@@ -1,14 +1,13 @@
 """The format of the records: Protocol Buffers, each message with its length before it.
 
 The bytes do not say what they mean, so the schema is needed: a ``.proto`` file, or a descriptor set
-(``.desc``), beside the data with the same name, or for messages the only one in ``data/source``.
+(``.desc``), beside the data with the same name, or else the only one in ``data/source``.
 The first message type of the file is the record. A field declared ``optional`` that is not set is a
 missing value; one without the word can't be missing.
 """
 
-import datetime as dt
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -19,7 +18,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from grpc_tools import protoc
 
-from utils.config import Contract, ProjectError
+from utils.config import ProjectError
 
 SUFFIX = ".pb"
 SCHEMA_SUFFIXES = (".proto", ".desc")
@@ -31,9 +30,6 @@ BLOCK_BYTES = 8 << 20
 LARGEST_RECORD = 64 << 20
 LONGEST_VARINT = 10
 CONTINUES = 0x80
-# The start of a message that a schema registry numbered; no record begins with a zero.
-REGISTRY = b"\x00"
-REGISTRY_BYTES = 5
 MOMENT = "google.protobuf.Timestamp"
 
 ARROW_TYPES = {
@@ -45,12 +41,11 @@ ARROW_TYPES = {
     FieldDescriptor.CPPTYPE_DOUBLE: pa.float64(),
     FieldDescriptor.CPPTYPE_BOOL: pa.bool_(),
 }
-FLOATS = {FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE}
 
 MessageClass = type[Message]
 
 
-class _UnreadableError(ValueError):
+class UnreadableError(ValueError):
     """What is wrong with the bytes; the caller knows where they came from."""
 
 
@@ -99,7 +94,12 @@ def _compile(path: Path) -> bytes:
         return target.read_bytes()
 
 
-def _only_schema() -> Path:
+def only_schema() -> Path:
+    """Return the only schema file in ``SCHEMA_FOLDER``.
+
+    Raises:
+        ProjectError: there is none, or there are several.
+    """
     found = sorted(path for path in SCHEMA_FOLDER.glob("*") if path.suffix in SCHEMA_SUFFIXES)
     if len(found) != 1:
         raise ProjectError(
@@ -113,7 +113,7 @@ def _schema_of(source: Path) -> Path:
     for suffix in SCHEMA_SUFFIXES:
         if source.with_suffix(suffix).is_file():
             return source.with_suffix(suffix)
-    return _only_schema()
+    return only_schema()
 
 
 def read(source: Path | BinaryIO, name: str = "", schema: Path | None = None) -> Iterator[pa.Table]:
@@ -134,7 +134,7 @@ def read(source: Path | BinaryIO, name: str = "", schema: Path | None = None) ->
             by another schema.
     """
     if not isinstance(source, Path):
-        yield from _read(source, name or "the stream", schema or _only_schema())
+        yield from _read(source, name or "the stream", schema or only_schema())
         return
     try:
         stream = source.open("rb")
@@ -153,23 +153,29 @@ def _read(stream: BinaryIO, name: str, path: Path) -> Iterator[pa.Table]:
     try:
         for content in _records(stream):
             count += 1
-            records.append(_parsed(kind, content))
+            records.append(parse_record(kind, content))
             if len(records) == BATCH_ROWS:
-                yield _table(records, kind)
+                yield table_of(records, kind)
                 records = []
         if records or count == 0:
-            yield _table(records, kind)
-    except (_UnreadableError, DecodeError) as error:
+            yield table_of(records, kind)
+    except (UnreadableError, DecodeError) as error:
         raise ProjectError(
             f"{name} is not readable as Protobuf messages of {path}: record {count or 1}: {error}. "
             "It may be truncated or written by another schema; fetch or export it again."
         ) from error
 
 
-def _parsed(kind: MessageClass, content: bytes) -> Message:
+def parse_record(kind: MessageClass, content: bytes) -> Message:
+    """Parse one record.
+
+    Raises:
+        UnreadableError: it was written by another schema.
+        DecodeError: it is damaged.
+    """
     record = kind.FromString(content)
     if content and not record.ListFields():
-        raise _UnreadableError("it has none of the fields that the schema names")
+        raise UnreadableError("it has none of the fields that the schema names")
     return record
 
 
@@ -180,35 +186,44 @@ def _records(stream: BinaryIO) -> Iterator[bytes]:
         begun += block
         position = 0
         while True:
-            length, begin = _length(begun, position)
+            length, begin = read_length(begun, position)
             if begin < 0 or begin + length > len(begun):
                 break
             position = begin + length
             yield begun[begin:position]
         begun = begun[position:]
     if begun:
-        raise _UnreadableError("it ends in the middle of a record")
+        raise UnreadableError("it ends in the middle of a record")
 
 
-def _length(content: bytes, position: int) -> tuple[int, int]:
-    """Return the length of the next record and where it begins, which is -1 if unknown yet."""
+def read_length(content: bytes, position: int) -> tuple[int, int]:
+    """Read a number of variable length, such as that of the bytes of the next record.
+
+    Returns:
+        The number, and the position after it, which is -1 if the content ends within it.
+
+    Raises:
+        UnreadableError: the number is longer or larger than a length can be.
+    """
     length = 0
     for number, byte in enumerate(content[position : position + LONGEST_VARINT]):
         length |= (byte & 0x7F) << (7 * number)
         if byte < CONTINUES:
             if length > LARGEST_RECORD:
-                raise _UnreadableError(f"a length of {length} bytes is impossible")
+                raise UnreadableError(f"a length of {length} bytes is impossible")
             return length, position + number + 1
     if position + LONGEST_VARINT <= len(content):
-        raise _UnreadableError("a length in it is impossible")
+        raise UnreadableError("a length in it is impossible")
     return 0, -1
 
 
-def _table(records: Sequence[Message], kind: MessageClass) -> pa.Table:
-    return pa.table({field.name: _column(records, field) for field in _fields(kind)})
+def table_of(records: Sequence[Message], kind: MessageClass) -> pa.Table:
+    """Make a table of records, with one column per field of their class."""
+    return pa.table({field.name: _column(records, field) for field in fields_of(kind)})
 
 
-def _fields(kind: MessageClass) -> list[FieldDescriptor]:
+def fields_of(kind: MessageClass) -> list[FieldDescriptor]:
+    """Return the fields of a class of records, in their order."""
     return cast("list[FieldDescriptor]", list(kind.DESCRIPTOR.fields))
 
 
@@ -256,106 +271,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "items"):
         return {str(key): _plain(item) for key, item in value.items()}
     return value if isinstance(value, str | bytes | int | float) else [_plain(v) for v in value]
-
-
-def _messages(table: pa.Table, path: Path) -> Iterator[bytes]:
-    """Serialise each record; missing values are not set."""
-    kind = message_class(path)
-    fields = _fields(kind)
-    try:
-        columns = []
-        for field in fields:
-            convert = _converter(field)
-            values = table[field.name].to_pylist()
-            columns.append([None if value is None else convert(value) for value in values])
-        names = [field.name for field in fields]
-        for row in zip(*columns, strict=True):
-            given = {
-                name: value for name, value in zip(names, row, strict=True) if value is not None
-            }
-            yield kind(**given).SerializeToString(deterministic=True)
-    except (TypeError, ValueError, LookupError) as error:
-        raise ProjectError(f"The records do not fit {path}: {error}. Correct that file.") from error
-
-
-def _converter(field: FieldDescriptor) -> Callable[[Any], Any]:
-    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING and not field.is_repeated:
-        return _text if field.type == FieldDescriptor.TYPE_STRING else lambda value: value
-    if field.cpp_type in FLOATS and not field.is_repeated:
-        return float
-    return lambda value: value
-
-
-def _text(value: object) -> str:
-    return value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
-
-
-def _varint(number: int) -> bytes:
-    content = bytearray()
-    while number >= CONTINUES:
-        content.append(number & 0x7F | CONTINUES)
-        number >>= 7
-    content.append(number)
-    return bytes(content)
-
-
-def write(table: pa.Table, stream: BinaryIO, schema: Path | None = None) -> None:
-    """Write each record with its length before it; equal tables give equal bytes.
-
-    Args:
-        table: records that have the fields of the schema.
-        stream: where the bytes go.
-        schema: the schema file; by default the only one in ``data/source``.
-
-    Raises:
-        ProjectError: there is no usable schema file, or the records don't fit it.
-    """
-    for message in _messages(table, schema or _only_schema()):
-        stream.write(_varint(len(message)) + message)
-
-
-def decode(messages: Sequence[bytes], contract: Contract) -> pa.Table:
-    """Decode messages of one record each, plain or numbered by a schema registry.
-
-    Args:
-        messages: records written by the only schema file in ``data/source``.
-        contract: names the table in errors.
-
-    Returns:
-        One row per message.
-
-    Raises:
-        ProjectError: a message is damaged or was written by another schema.
-    """
-    path = _only_schema()
-    kind = message_class(path)
-    records = []
-    for number, message in enumerate(messages, start=1):
-        try:
-            records.append(_parsed(kind, _unwrapped(message)))
-        except (_UnreadableError, DecodeError) as error:
-            raise ProjectError(
-                f"Message {number} of {contract.table} is not a record of {path}: {error}. "
-                "Check what is sent."
-            ) from error
-    return _table(records, kind)
-
-
-def _unwrapped(message: bytes) -> bytes:
-    """Remove what a schema registry puts before a record: its number and the path of its type."""
-    if not message.startswith(REGISTRY):
-        return message
-    count, begin = _length(message, REGISTRY_BYTES)
-    for _ in range(count >> 1):
-        _, begin = _length(message, begin)
-    if begin < 0:
-        raise _UnreadableError("it is truncated")
-    return message[begin:]
-
-
-def encode(table: pa.Table, contract: Contract) -> list[bytes]:
-    """Encode each record as one message, the inverse of ``decode``."""
-    missing = {column.source_name for column in contract.recorded} - set(table.column_names)
-    if missing:
-        raise ProjectError(f"The records of {contract.table} lack {', '.join(sorted(missing))}.")
-    return list(_messages(table, _only_schema()))

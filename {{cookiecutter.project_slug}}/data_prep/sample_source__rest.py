@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pyarrow as pa
 
 from data_prep import formats
+from data_prep.writing import write
 from utils.config import ProjectError, load_contract
 
 NAME = "sample"
@@ -36,7 +37,7 @@ def records() -> pa.Table:
 def encoded(table: pa.Table) -> bytes:
     """Return records as the body of an answer."""
     stream = io.BytesIO()
-    formats.write(table, stream)
+    write(table, stream)
     return stream.getvalue()
 
 

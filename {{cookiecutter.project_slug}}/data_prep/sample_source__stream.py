@@ -12,7 +12,8 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from data_prep.formats import SUFFIX, encode, read
+from data_prep.formats import SUFFIX, read
+from data_prep.messages import encode
 from utils.config import ProjectError, load_contract
 
 SAMPLE = "sample"

@@ -23,7 +23,8 @@ from confluent_kafka import (
 )
 
 from data_prep.dead_letters import DeadLetter, append, forget
-from data_prep.formats import SUFFIX, decode
+from data_prep.formats import SUFFIX
+from data_prep.messages import decode
 from data_prep.raw_store import Batch, Position
 from data_prep.sample_source import SAMPLE, serve
 from utils.config import Contract, ProjectError

@@ -16,42 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_prep import formats
-from utils.config import Column, Contract, ProjectError
-
-SMALL = Contract(
-    table="orders",
-    description="One row per order.",
-    provenance="Made for the tests.",
-    columns=(
-        Column("order_id", "identifier", "string", "Order number."),
-        Column("pieces", "numeric", "integer", "Number of pieces.", nullable=True),
-        Column("returned", "target", "integer", "1 if returned."),
-    ),
-)
-
-FIELDS: list[dict[str, Any]] = [
-    {"name": "order_id", "type": "string"},
-    {"name": "pieces", "type": ["null", "long"]},
-    {"name": "price", "type": ["null", "double"]},
-    {"name": "at", "type": ["null", {"type": "long", "logicalType": "timestamp-micros"}]},
-    {"name": "returned", "type": "long"},
-]
-ARROW = [pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", "UTC"), pa.int64()]
-INTEGERS = st.integers(-(2**63), 2**63 - 1)
-MOMENTS = st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1)).map(
-    lambda value: value.replace(tzinfo=dt.UTC)
-)
-ROW = st.tuples(
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
-    INTEGERS | st.none(),
-    st.floats(allow_nan=False) | st.none(),
-    MOMENTS | st.none(),
-    INTEGERS,
-)
-
-
-def record(*fields: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "record", "name": "Order", "fields": list(fields)}
+from tests.records import FIELDS, ROW, record, table_of, write
+from utils.config import ProjectError
 
 
 def container(kind: Any, values: list[Any], codec: str = "null") -> bytes:
@@ -65,19 +31,9 @@ def read(content: bytes) -> pa.Table:
     return pa.concat_tables(formats.read(io.BytesIO(content), "the export"))
 
 
-def table_of(rows: list[tuple[Any, ...]]) -> pa.Table:
-    return pa.table(
-        {
-            field["name"]: pa.array([row[i] for row in rows], kind)
-            for i, (field, kind) in enumerate(zip(FIELDS, ARROW, strict=True))
-        }
-    )
-
-
 @pytest.fixture
-def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The schema file of the records, the only one in the folder of schema files."""
-    monkeypatch.setattr(formats, "SCHEMA_FOLDER", tmp_path)
+def schema(tmp_path: Path) -> Path:
+    """The schema file of the records."""
     path = tmp_path / "t.avsc"
     path.write_text(json.dumps(record(*FIELDS)))
     return path
@@ -90,13 +46,8 @@ def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_written_is_read(schema: Path, rows: list[tuple[Any, ...]]) -> None:
     table = table_of(rows)
     stream = io.BytesIO()
-    formats.write(table, stream, schema)
+    write(table, stream, schema)
     assert read(stream.getvalue()).equals(table)
-    again = io.BytesIO()
-    formats.write(table, again)
-    assert again.getvalue() == stream.getvalue()
-    messages = formats.encode(table, SMALL)
-    assert formats.decode(messages, SMALL).to_pydict() == table.to_pydict()
 
 
 @pytest.mark.parametrize(
@@ -194,21 +145,3 @@ def test_any_damage_is_noticed_or_harmless(data: st.DataObject) -> None:
 def test_an_absent_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"absent\.avro was not found"):
         list(formats.read(tmp_path / "absent.avro"))
-
-
-@pytest.mark.usefixtures("schema")
-def test_bad_messages_are_named() -> None:
-    good = formats.encode(table_of([("a", 1, 2.0, None, 0)]), SMALL)[0]
-    assert formats.decode([b"\0\0\0\0\7" + good[10:]], SMALL).num_rows == 1
-    for bad in (b"", b"{}", good[:-1], good + b"x", b"\xc3\x01" + b"0" * 8 + good[10:]):
-        with pytest.raises(ProjectError, match="Message 2 of orders is not a record of"):
-            formats.decode([good, bad], SMALL)
-
-
-def test_records_that_do_not_fit_are_an_error(schema: Path) -> None:
-    table = table_of([("a", 1, 2.0, None, 0)]).drop_columns("price")
-    with pytest.raises(ProjectError, match="do not fit"):
-        formats.write(table, io.BytesIO(), schema)
-    schema.unlink()
-    with pytest.raises(ProjectError, match="holds 0 schema files"):
-        formats.decode([b""], SMALL)

@@ -9,17 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import formats
-from utils.config import Column, Contract, ProjectError
-
-SMALL = Contract(
-    table="orders",
-    description="One row per order.",
-    provenance="Made for the tests.",
-    columns=tuple(Column(f"c{number}", "identifier", "string", "A text.") for number in range(7)),
-)
-
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-ROW = st.tuples(TEXTS, TEXTS, TEXTS)
+from tests.records import TEXTS, write
+from utils.config import ProjectError
 
 
 def read(content: bytes) -> pa.Table:
@@ -27,14 +18,14 @@ def read(content: bytes) -> pa.Table:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(ROW, max_size=20))
+@given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=20))
 def test_what_is_written_is_read(rows: list[tuple[str, str, str]]) -> None:
     names = ["a", "the b", "c"]
     table = pa.table(
         {name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)}
     )
     stream = io.BytesIO()
-    formats.write(table, stream)
+    write(table, stream)
     assert read(stream.getvalue()).equals(table)
 
 
@@ -42,16 +33,6 @@ def test_every_column_is_text_and_nothing_is_missing() -> None:
     table = read(b"\xef\xbb\xbfa,b\r\n1,\r\n n/a ,2025-01-01\r\n")
     assert table.to_pydict() == {"a": ["1", " n/a "], "b": ["", "2025-01-01"]}
     assert set(table.schema.types) == {pa.string()}
-
-
-def test_typed_and_nested_values_are_written_as_text() -> None:
-    stream = io.BytesIO()
-    formats.write(pa.table({"n": [2**53 + 1, None], "x": [0.1, 2.0], "l": [[1], None]}), stream)
-    assert read(stream.getvalue()).to_pydict() == {
-        "n": ["9007199254740993", ""],
-        "x": ["0.1", "2"],
-        "l": ["[1]", ""],
-    }
 
 
 def test_large_files_come_in_pieces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -94,21 +75,3 @@ def test_damage_is_one_clear_error(
 def test_an_absent_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"absent\.csv was not found"):
         list(formats.read(tmp_path / "absent.csv"))
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.lists(st.tuples(*[TEXTS] * 7), max_size=5))
-def test_messages_are_rows(rows: list[tuple[str, ...]]) -> None:
-    names = [column.name for column in SMALL.columns]
-    table = pa.table(
-        {name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)}
-    )
-    messages = formats.encode(table, SMALL)
-    assert len(messages) == len(rows)
-    assert formats.decode(messages, SMALL).equals(table)
-
-
-@pytest.mark.parametrize("bad", [b"", b"1,2", b"\xff,1,2,3,4,5,6", b"1,2,3,4,5,6,7\n1,2,3,4,5,6,7"])
-def test_a_bad_message_is_named(bad: bytes) -> None:
-    with pytest.raises(ProjectError, match="Message 2"):
-        formats.decode([b"1,2,3,4,5,6,7", bad], SMALL)

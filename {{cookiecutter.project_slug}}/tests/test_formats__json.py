@@ -8,25 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from data_prep import formats
-from utils.config import Column, Contract, ProjectError
-
-SMALL = Contract(
-    table="orders",
-    description="One row per order.",
-    provenance="Made for the tests.",
-    columns=(
-        Column("order_id", "identifier", "string", "Order number."),
-        Column("pieces", "numeric", "integer", "Number of pieces.", nullable=True),
-        Column("returned", "target", "integer", "1 if returned."),
-    ),
-)
-
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-INTEGERS = st.integers(-(2**63), 2**63 - 1)
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False, max_value=1e15, min_value=-1e15)
+from tests.records import columns, write
+from utils.config import ProjectError
 
 
 def read(content: bytes) -> pa.Table:
@@ -35,23 +20,13 @@ def read(content: bytes) -> pa.Table:
     )
 
 
-@st.composite
-def columns(draw: st.DrawFn) -> dict[str, list[Any]]:
-    rows = draw(st.integers(1, 8))
-    kinds = {"n": INTEGERS, "x": NUMBERS, "s": TEXTS, "t": st.booleans()}
-    return {
-        name: draw(st.lists(kind | st.none(), min_size=rows, max_size=rows))
-        for name, kind in kinds.items()
-    }
-
-
 @settings(deadline=None, max_examples=40)
 @given(columns())
 def test_what_is_written_is_read(values: dict[str, list[Any]]) -> None:
     kinds = {"n": pa.int64(), "x": pa.float64(), "s": pa.string(), "t": pa.bool_()}
     table = pa.table({name: pa.array(values[name], kind) for name, kind in kinds.items()})
     stream = io.BytesIO()
-    formats.write(table, stream)
+    write(table, stream)
     assert read(stream.getvalue()).to_pydict() == table.to_pydict()
 
 
@@ -137,20 +112,3 @@ def test_every_truncation_of_an_array_is_noticed() -> None:
 def test_an_absent_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"absent\.json was not found"):
         list(formats.read(tmp_path / "absent.json"))
-
-
-def test_messages_are_objects() -> None:
-    table = pa.table({"order_id": ["a", "ü\n"], "pieces": [2**60, None], "returned": [0, 1]})
-    messages = formats.encode(table, SMALL)
-    assert formats.decode(messages, SMALL).equals(table)
-    assert formats.decode([b'{\n"order_id": "a"}'], SMALL).to_pydict() == {
-        "order_id": ["a"],
-        "pieces": [None],
-    }
-    assert formats.decode([], SMALL).num_rows == 0
-
-
-@pytest.mark.parametrize("bad", [b"", b"{", b"1", b'{"a": 1}{"a": 2}', b'{"a": "\xff"}'])
-def test_a_bad_message_is_an_error(bad: bytes) -> None:
-    with pytest.raises(ProjectError, match="message"):
-        formats.decode([b'{"a": "x"}', bad], SMALL)

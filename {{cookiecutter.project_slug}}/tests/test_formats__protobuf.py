@@ -14,31 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_prep import formats
-from utils.config import Column, Contract, ProjectError
+from tests.records import NAMES, ROW, SCHEMA, table_of, write
+from utils.config import ProjectError
 
-SMALL = Contract(
-    table="orders",
-    description="One row per order.",
-    provenance="Made for the tests.",
-    columns=(
-        Column("order_id", "identifier", "string", "Order number."),
-        Column("pieces", "numeric", "integer", "Number of pieces.", nullable=True),
-        Column("returned", "target", "integer", "1 if returned."),
-    ),
-)
-
-SCHEMA = """
-syntax = "proto3";
-import "google/protobuf/timestamp.proto";
-message Order {
-  string order_id = 1;
-  optional int64 pieces = 2;
-  optional double price = 3;
-  google.protobuf.Timestamp at = 4;
-  optional bool paid = 5;
-  optional int64 returned = 6;
-}
-"""
 RICH = """
 syntax = "proto3";
 message Order {
@@ -52,24 +30,6 @@ message Order {
   int64 never_missing = 6;
 }
 """
-ARROW = [
-    pa.string(),
-    pa.int64(),
-    pa.float64(),
-    pa.timestamp("us"),
-    pa.bool_(),
-    pa.int64(),
-]
-NAMES = ["order_id", "pieces", "price", "at", "paid", "returned"]
-INTEGERS = st.integers(-(2**63), 2**63 - 1)
-ROW = st.tuples(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),
-    INTEGERS | st.none(),
-    st.floats(allow_nan=False) | st.none(),
-    st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1)) | st.none(),
-    st.booleans() | st.none(),
-    INTEGERS | st.none(),
-)
 
 
 @pytest.fixture
@@ -81,18 +41,9 @@ def schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def table_of(rows: list[tuple[Any, ...]]) -> pa.Table:
-    return pa.table(
-        {
-            name: pa.array([row[i] for row in rows], kind)
-            for i, (name, kind) in enumerate(zip(NAMES, ARROW, strict=True))
-        }
-    )
-
-
 def written(table: pa.Table, schema: Path | None = None) -> bytes:
     stream = io.BytesIO()
-    formats.write(table, stream, schema)
+    write(table, stream, schema)
     return stream.getvalue()
 
 
@@ -108,9 +59,6 @@ def test_what_is_written_is_read(schema: Path, rows: list[tuple[Any, ...]]) -> N
     table = table_of(rows)
     content = written(table, schema)
     assert read(content).equals(table)
-    assert written(table) == content
-    messages = formats.encode(table, SMALL)
-    assert formats.decode(messages, SMALL).equals(table)
 
 
 def test_types_come_through(tmp_path: Path) -> None:
@@ -182,22 +130,3 @@ def test_schema_files_are_checked(schema: Path, tmp_path: Path) -> None:
 def test_an_absent_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"absent\.pb was not found"):
         list(formats.read(tmp_path / "absent.pb"))
-
-
-@pytest.mark.usefixtures("schema")
-def test_bad_messages_are_named() -> None:
-    good = formats.encode(table_of([("a", 1, 2.0, None, None, 0)]), SMALL)[0]
-    numbered = [b"\0\0\0\0\7\0" + good, b"\0\0\0\0\7\2\0" + good]
-    assert formats.decode(numbered, SMALL).equals(formats.decode([good, good], SMALL))
-    for bad in (b"{}", good[:-1], b"\0\0\0\0\7", b"\x7a\x00"):
-        with pytest.raises(ProjectError, match="Message 2 of orders is not a record of"):
-            formats.decode([good, bad], SMALL)
-
-
-@pytest.mark.usefixtures("schema")
-def test_records_that_do_not_fit_are_an_error() -> None:
-    table = table_of([("a", 1, 2.0, None, None, 0)])
-    with pytest.raises(ProjectError, match="do not fit"):
-        written(table.drop_columns("price"))
-    with pytest.raises(ProjectError, match="lack pieces"):
-        formats.encode(table.drop_columns("pieces"), SMALL)

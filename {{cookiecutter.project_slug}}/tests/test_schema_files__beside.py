@@ -16,6 +16,7 @@ from data_prep import formats
 from data_prep.raw_store import Batch, Position
 from data_prep.source import Settings, batches
 from tests import schema_files
+from tests.records import write
 from utils.config import Column, Contract, ProjectError
 
 CONTRACT = Contract(
@@ -45,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     schema = tmp_path / f"a{SCHEMA_END}"
     schema.write_text(SCHEMA, encoding="utf-8")
     stream = io.BytesIO()
-    formats.write(pa.table({"id": ["1", "2"], "value": [0.5, 1.5]}), stream, schema)
+    write(pa.table({"id": ["1", "2"], "value": [0.5, 1.5]}), stream, schema)
     (tmp_path / f"a{formats.SUFFIX}").write_bytes(stream.getvalue())
     (tmp_path / f"a{formats.SUFFIX}.gz").write_bytes(gzip.compress(stream.getvalue()))
     return tmp_path

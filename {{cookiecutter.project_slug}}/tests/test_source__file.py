@@ -20,6 +20,7 @@ from data_prep import formats, source
 from data_prep.raw_store import Batch, Position
 from data_prep.source import Settings, batches, describe
 from tests import schema_files
+from tests.records import write
 from utils.config import Column, Contract, ProjectError
 
 CONTRACT = Contract(
@@ -37,7 +38,7 @@ END = formats.SUFFIX
 def content(*ids: str) -> bytes:
     """The bytes of a file in the format of this project."""
     stream = io.BytesIO()
-    formats.write(pa.table({"id": list(ids), "value": [0.5] * len(ids)}), stream)
+    write(pa.table({"id": list(ids), "value": [0.5] * len(ids)}), stream)
     return stream.getvalue()
 
 

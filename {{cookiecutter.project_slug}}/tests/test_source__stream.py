@@ -21,7 +21,8 @@ import trustme
 from confluent_kafka import KafkaError, Producer
 
 from data_prep import consume, dead_letters, raw_store, source
-from data_prep.formats import SUFFIX, decode
+from data_prep.formats import SUFFIX
+from data_prep.messages import decode
 from data_prep.raw_store import Position
 from data_prep.sample_source import SAMPLE_FOLDER, cluster, sample_messages
 from tests.conftest import BUNDLED, ROOT

@@ -11,7 +11,7 @@ from data_prep.engine import Engine
 from data_prep.storage import plain_schema
 from model_deployment.artefact import load_artefact
 from model_deployment.scoring_job import main, score, score_batches
-from model_deployment.serving import score_chunk, score_file
+from model_deployment.serving import as_contract, score_chunk, score_file
 from utils.config import ProjectError, load_params
 
 

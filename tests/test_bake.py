@@ -224,13 +224,18 @@ def imports(tree: ast.Module) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def unresolved_imports(project: Baked) -> list[str]:
-    """Imports of the project's own modules or names that do not exist, and undeclared packages."""
-    code = {
+def code_in(project: Baked) -> dict[str, ast.Module]:
+    """The Python code of a project, by file."""
+    return {
         name: code_of(name, text)
         for name, text in project.files()
         if name.endswith((".py", ".ipynb"))
     }
+
+
+def unresolved_imports(project: Baked) -> list[str]:
+    """Imports of the project's own modules or names that do not exist, and undeclared packages."""
+    code = code_in(project)
     modules = {
         re.sub(r"(/__init__)?\.py$", "", name).replace("/", "."): defined_names(tree)
         for name, tree in code.items()
@@ -270,10 +275,9 @@ def module_names(tree: ast.Module) -> dict[str, frozenset[str]]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names = {node.name}
         elif isinstance(node, ast.Assign | ast.AnnAssign):
-            named = ast.walk(node)
             names = {
                 item.id
-                for item in named
+                for item in ast.walk(node)
                 if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store)
             }
         else:
@@ -319,36 +323,30 @@ def asked_of_modules(tree: ast.Module) -> frozenset[str]:
 
 def unused_names(project: Baked) -> list[str]:
     """Functions, classes and constants that nothing but a test uses."""
-    code = {
-        name: code_of(name, text)
-        for name, text in project.files()
-        if name.endswith((".py", ".ipynb")) and not name.startswith("tests/")
-    }
-    imported = {pair for tree in code.values() for pair in imports(tree)}
+    code = {file: tree for file, tree in code_in(project).items() if not file.startswith("tests/")}
     asked = frozenset[str]().union(*map(asked_of_modules, code.values()))
+    imported: dict[str, set[str]] = {}
+    for module, name in itertools.chain(*map(imports, code.values())):
+        imported.setdefault(module, set()).add(name)
     found = []
-    for name, tree in code.items():
-        module = name.removesuffix(".py").replace("/", ".")
-        for defined, together in module_names(tree).items():
-            used = (
-                used_inside(tree) | asked | {other for where, other in imported if where == module}
-            )
-            if name.endswith(".py") and not together & used:
-                found.append(f"{name}: {defined}")
+    for file, tree in code.items():
+        if not file.endswith(".py"):
+            continue
+        module = file.removesuffix(".py").replace("/", ".")
+        used = used_inside(tree) | asked | imported.get(module, set())
+        found += [
+            f"{file}: {name}"
+            for name, together in module_names(tree).items()
+            if not together & used
+        ]
     return found
 
 
 def unused_modules(project: Baked) -> list[str]:
     """Modules that no other one imports and that no command starts."""
     texts = dict(project.files())
-    code = {
-        name: code_of(name, text)
-        for name, text in texts.items()
-        if name.endswith((".py", ".ipynb"))
-    }
-    imported = {
-        f"{module}.{name}".rstrip(".") for tree in code.values() for module, name in imports(tree)
-    }
+    pairs = itertools.chain(*map(imports, code_in(project).values()))
+    imported = {f"{module}.{name}".rstrip(".") for module, name in pairs}
     imported |= {whole.rpartition(".")[0] for whole in imported}
     found = []
     for name in texts:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from data_prep.preview import SOURCE_FOLDER, Preview, gather
 from data_prep.schema_copies import schema_of
 from data_prep.source import (
+    Files,
     Settings,
     describe,
     find_files,
@@ -23,27 +24,17 @@ from data_prep.source import (
 COPIED_BYTES = 100 * 2**20
 
 
-def _located(settings: Settings) -> dict[str, Path]:
-    """Return the files of this machine that a path names, by name; none for a URL elsewhere.
-
-    Raises:
-        ProjectError: there is no file, or it is one that is not read.
-    """
-    with reaching(describe(settings)):
-        files = find_files(settings)
-    return {name: Path(path) for name, path in files.paths.items() if is_local(files.system)}
-
-
-def _first_records(settings: Settings) -> Iterator[pa.Table]:
+def _first_records(files: Files, source: str) -> Iterator[pa.Table]:
     """Yield records from the first on, with all their columns as the format gives them.
 
+    Args:
+        files: those to read.
+        source: how errors call them.
+
     Raises:
-        ProjectError: there is no file, or one can't be read.
+        ProjectError: one can't be read.
     """
-    source = describe(settings)
     with TemporaryDirectory() as downloads:
-        with reaching(source):
-            files = find_files(settings)
         for name in sorted(files.paths):
             file = local_file(files, name, Path(downloads), source)
             yield from read_file(file, source if source.endswith(name) else f"{source}: {name}")
@@ -60,9 +51,13 @@ def preview(data: str, table: str) -> Preview:
         ProjectError: it can't be read.
     """
     settings = Settings(data)
-    files = _located(settings)
+    source = describe(settings)
+    with reaching(source):
+        listing = find_files(settings)
+    here = is_local(listing.system)
+    files = {file: Path(path) for file, path in listing.paths.items()} if here else {}
     schemas = {file: schema_of(path) for file, path in files.items()}
-    records = gather(_first_records(settings), describe(settings))
+    records = gather(_first_records(listing, source), source)
     stem = PurePosixPath(data.rstrip("/")).name.partition(".")[0]
     name = table or re.sub(r"\W+", "_", stem).strip("_").lower() or "records"
     if not files or sum(path.stat().st_size for path in files.values()) > COPIED_BYTES:

@@ -6,11 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
-from data_prep.column_proposal import (
-    find_identifier,
-    input_column,
-    sentinel_note,
-)
+from data_prep.column_proposal import find_identifier, input_column, sentinel_note
 from data_prep.inference import read_as
 from data_prep.wishes import Wishes
 from utils.config import Column, ProjectError, Role, Series, Transformation, Unique

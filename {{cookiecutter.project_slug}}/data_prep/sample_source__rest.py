@@ -1,7 +1,7 @@
 """A stand-in for a service: the bundled sample over HTTP, from a server inside this process.
 
 It serves while ``source.url`` of ``params.yaml`` is ``sample``. A project with a service of its own
-can delete this module and the lines of ``source.py`` that name it.
+can delete this module, what only it imports, and the lines of ``source.py`` that name it.
 """
 
 import io

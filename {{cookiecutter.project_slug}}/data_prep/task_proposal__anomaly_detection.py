@@ -10,13 +10,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from data_prep.drafting import (
-    Draft,
-    Records,
-    Remarks,
-    find_identifiers,
-    find_inputs,
-)
+from data_prep.drafting import Draft, Records, Remarks, find_identifiers, find_inputs
 from data_prep.grouping import group_rows
 from data_prep.leakage import without_leaks
 from data_prep.time_order import TEST_SHARE, split_method, time_order

@@ -3,13 +3,7 @@
 Every input divides rows, so no column is derived from another one: it would count twice.
 """
 
-from data_prep.drafting import (
-    Draft,
-    Records,
-    Remarks,
-    find_identifiers,
-    find_inputs,
-)
+from data_prep.drafting import Draft, Records, Remarks, find_identifiers, find_inputs
 from data_prep.grouping import group_rows
 from data_prep.time_order import TEST_SHARE, split_method, time_order
 from data_prep.wishes import Wishes

@@ -31,7 +31,6 @@ FIGURES = Path("reports/figures/backtest")
 REPORT = REPORTS / "backtest.json"
 WORDS = REPORTS / "backtest.md"
 
-
 log = logging.getLogger(__name__)
 
 
